@@ -1,0 +1,125 @@
+package crypto
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"filippo.io/age"
+)
+
+// GenerateIdentity makes a key pair: hybrid post-quantum, or X25519 if classic is asked for. identityFile is the text of an
+// identity file as age-keygen writes it, to be kept secret; recipient is the public half.
+func GenerateIdentity(classic bool, now time.Time) (identityFile []byte, recipient string, err error) {
+	var secret string
+	if classic {
+		id, err := age.GenerateX25519Identity()
+		if err != nil {
+			return nil, "", fmt.Errorf("generate identity: %w", err)
+		}
+		secret, recipient = id.String(), id.Recipient().String()
+	} else {
+		id, err := age.GenerateHybridIdentity()
+		if err != nil {
+			return nil, "", fmt.Errorf("generate identity: %w", err)
+		}
+		secret, recipient = id.String(), id.Recipient().String()
+	}
+	text := fmt.Sprintf("# created: %s\n# public key: %s\n%s\n", now.Format(time.RFC3339), recipient, secret)
+	return []byte(text), recipient, nil
+}
+
+// LoadIdentities reads the secret keys of every file, in order and each once. X25519 and hybrid identities are understood.
+// A missing file, one without a key, one protected by a passphrase and a recipients file are each a *KeyError.
+func LoadIdentities(paths ...string) ([]age.Identity, error) {
+	var all []age.Identity
+	seen := make(map[string]bool)
+	for _, path := range paths {
+		ids, err := loadIdentities(path)
+		if err != nil {
+			return nil, err
+		}
+		for _, id := range ids {
+			r, _ := RecipientOf(id)
+			if !seen[r.text] {
+				seen[r.text] = true
+				all = append(all, id)
+			}
+		}
+	}
+	return all, nil
+}
+
+func loadIdentities(path string) ([]age.Identity, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, unreadable(path, err)
+	}
+	defer f.Close()
+	lines, err := keyLines(f, path)
+	if err != nil {
+		return nil, err
+	}
+	var ids []age.Identity
+	for _, l := range lines {
+		id, err := parseIdentity(path, l)
+		if err != nil {
+			return nil, err
+		}
+		ids = append(ids, id)
+	}
+	if len(ids) == 0 {
+		return nil, &KeyError{File: path, Reason: "holds no identity", Hint: "an identity is a line beginning with AGE-SECRET-KEY-"}
+	}
+	return ids, nil
+}
+
+// parseIdentity never lets any of the line into its error.
+func parseIdentity(path string, l keyLine) (age.Identity, error) {
+	bad := &KeyError{File: path, Line: l.number}
+	switch {
+	case strings.HasPrefix(l.text, "AGE-SECRET-KEY-PQ-1"):
+		if id, err := age.ParseHybridIdentity(l.text); err == nil {
+			return id, nil
+		}
+		bad.Reason = "the hybrid identity is malformed: a character is missing or wrong"
+	case strings.HasPrefix(l.text, "AGE-SECRET-KEY-1"):
+		if id, err := age.ParseX25519Identity(l.text); err == nil {
+			return id, nil
+		}
+		bad.Reason = "the identity is malformed: a character is missing or wrong"
+	case strings.HasPrefix(l.text, "age1"):
+		bad.Reason = "holds a public key: this is a recipients file, not an identity file"
+		bad.Hint = "opening a backup takes the secret key (AGE-SECRET-KEY-…) that was made together with that public key"
+	case strings.HasPrefix(strings.ToUpper(l.text), "AGE-PLUGIN-"):
+		bad.Reason = "identities of age plugins are not supported"
+	case strings.HasPrefix(l.text, "PRIVATE+KEY+"):
+		bad.Reason = "holds a signing key, not an identity"
+		bad.Hint = "signing keys tell where a backup comes from; opening it takes an identity (AGE-SECRET-KEY-…)"
+	default:
+		bad.Reason = "not an identity"
+		bad.Hint = "an identity begins with AGE-SECRET-KEY-; SSH keys are not supported"
+	}
+	return nil, bad
+}
+
+// RecipientOf returns the public half of an identity; ok is false for identities that cannot tell theirs.
+func RecipientOf(id age.Identity) (r Recipient, ok bool) {
+	switch id := id.(type) {
+	case *age.X25519Identity:
+		return Recipient{id.Recipient(), id.Recipient().String()}, true
+	case *age.HybridIdentity:
+		return Recipient{id.Recipient(), id.Recipient().String()}, true
+	}
+	return Recipient{}, false
+}
+
+// Exposed reports whether a file of secret keys can be read by others than its owner: something to warn about.
+func Exposed(path string) (bool, error) {
+	fi, err := os.Stat(path)
+	if err != nil {
+		return false, unreadable(path, err)
+	}
+	return fi.Mode().Perm()&0o044 != 0, nil
+}

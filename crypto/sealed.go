@@ -1,0 +1,273 @@
+package crypto
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"filippo.io/age"
+	"github.com/klauspost/compress/zstd"
+)
+
+// The sealed file is one zstd frame inside an ordinary age file, so that `age -d -i key FILE | zstd -d` gives back the plain
+// file. Unencrypted, it is the zstd frame alone.
+
+// Compression is the name of the compression inside every sealed file.
+const Compression = "zstd"
+
+var (
+	// ErrDamaged is matched by every error that tells that bytes are not those that were sealed. Reading errors of the
+	// underlying reader never match it.
+	ErrDamaged = errors.New("damaged")
+	// ErrNoIdentity is matched by *NoIdentityError.
+	ErrNoIdentity = errors.New("no identity opens it")
+)
+
+// A NoIdentityError tells that the file is sealed to other recipients than the identities given. Some damage to the header looks
+// the same: compare the digest first.
+type NoIdentityError struct {
+	Stanzas []string // what the file can be opened with, by age's stanza types: X25519, mlkem768x25519, …
+	Tried   []string // fingerprints of the identities given, "" for one that cannot tell
+}
+
+func (e *NoIdentityError) Error() string {
+	if len(e.Tried) == 0 {
+		return "no identity given: the file is sealed to " + strings.Join(e.Stanzas, ", ")
+	}
+	return fmt.Sprintf("none of %d identities (%s) opens the file: it is sealed to %s", len(e.Tried), strings.Join(e.Tried, ", "),
+		strings.Join(e.Stanzas, ", "))
+}
+
+// Is makes the error match ErrNoIdentity.
+func (e *NoIdentityError) Is(target error) bool { return target == ErrNoIdentity }
+
+// A Seal tells what a sealed file holds, and can prove without any private key that a copy of it still does.
+type Seal struct {
+	Plain, Sealed Digest
+	Compression   string
+	Stanzas       []string // age's stanza types in order; none if unencrypted
+	Fingerprints  []string // of the recipients in order; none if unencrypted
+
+	tap *tap // nil if unencrypted; a pointer, so that printing a Seal prints no key
+}
+
+// SealTo compresses and encrypts src into dst for every recipient. Memory is bounded whatever the size. After an error dst holds
+// a file that cannot be opened. No recipient is an error, never a reason to leave out the encryption.
+// The Seal keeps the file key until Forget.
+func SealTo(dst io.Writer, src io.Reader, to []Recipient) (*Seal, error) {
+	if len(to) == 0 {
+		return nil, errors.New("seal: no recipient")
+	}
+	sealed := newDigester()
+	s := &Seal{Compression: Compression, tap: &tap{hybrid: to[0].PostQuantum()}}
+	var wrap []age.Recipient
+	for _, r := range to {
+		wrap = append(wrap, &noting{r.key, &s.Stanzas})
+		s.Fingerprints = append(s.Fingerprints, r.Fingerprint())
+	}
+	w, err := age.Encrypt(io.MultiWriter(dst, sealed), append(wrap, s.tap)...)
+	if err != nil {
+		return nil, fmt.Errorf("seal: %w", err)
+	}
+	if s.Plain, err = compress(w, src); err != nil {
+		s.Forget()
+		return nil, fmt.Errorf("seal: %w", err)
+	}
+	if err := w.Close(); err != nil {
+		s.Forget()
+		return nil, fmt.Errorf("seal: %w", err)
+	}
+	s.Sealed = sealed.digest()
+	return s, nil
+}
+
+// SealPlain compresses src into dst without encrypting it: only for users who said that they want that.
+func SealPlain(dst io.Writer, src io.Reader) (*Seal, error) {
+	sealed := newDigester()
+	plain, err := compress(io.MultiWriter(dst, sealed), src)
+	if err != nil {
+		return nil, fmt.Errorf("compress: %w", err)
+	}
+	return &Seal{Plain: plain, Sealed: sealed.digest(), Compression: Compression}, nil
+}
+
+// compress writes src into dst as one zstd frame. After an error nothing writes to dst any more, and the frame is unfinished.
+func compress(dst io.Writer, src io.Reader) (Digest, error) {
+	// Level 1 is as small as 3 on this kind of data, and faster; two blocks at a time keep up with etcd, in some 20 MB.
+	z, err := zstd.NewWriter(dst, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(2),
+		zstd.WithWindowSize(4<<20), zstd.WithEncoderCRC(true), zstd.WithZeroFrames(true))
+	if err != nil {
+		return Digest{}, err
+	}
+	plain := newDigester()
+	if _, err := io.CopyBuffer(struct{ io.Writer }{io.MultiWriter(plain, z)}, src, make([]byte, 256<<10)); err != nil {
+		z.Reset(nil) // waits for what is still being written, and does not finish the frame
+		return Digest{}, err
+	}
+	if err := z.Close(); err != nil {
+		return Digest{}, err
+	}
+	return plain.digest(), nil
+}
+
+// Verify reads a copy of the sealed file and compares every byte of it with what was sealed: the digest of the whole, then what
+// it decrypts and decompresses to. It needs no private key. An error matches ErrDamaged unless reading itself failed.
+// It may be called from several goroutines at once, but not after Forget.
+func (s *Seal) Verify(r io.Reader) error {
+	sealed := newDigester()
+	src := &source{r: io.TeeReader(io.LimitReader(r, s.Sealed.Size+1), sealed)} // one byte more tells that there is too much
+	var o *Opened
+	var err error
+	if s.tap == nil {
+		o, err = openPlain(src, s.Plain.Size)
+	} else {
+		if s.tap.key == nil {
+			return errors.New("verify: the file key was forgotten")
+		}
+		o, err = open(src, []age.Identity{age.NewInjectedFileKeyIdentity(s.tap.key)}, s.Plain.Size)
+	}
+	if err == nil {
+		_, err = io.Copy(io.Discard, o)
+	}
+	if err != nil {
+		return err
+	}
+	if _, err := io.Copy(io.Discard, src); err != nil { // nothing is left, unless a layer stopped early
+		return src.explain(err)
+	}
+	if got := sealed.digest(); got != s.Sealed {
+		return fmt.Errorf("%w: the sealed file differs: %s, want %s", ErrDamaged, got, s.Sealed)
+	}
+	if got := o.Plain(); got != s.Plain {
+		return fmt.Errorf("%w: the content differs: %s, want %s", ErrDamaged, got, s.Plain)
+	}
+	return nil
+}
+
+// Forget wipes the file key; Verify is over then. It may be called more than once.
+func (s *Seal) Forget() {
+	if s.tap != nil {
+		clear(s.tap.key)
+		s.tap.key = nil
+	}
+}
+
+// Opened is the plain content of a sealed file. What it hands out before io.EOF may come from a file that turns out to be
+// damaged further on: keep it aside until io.EOF.
+type Opened struct {
+	src   *source
+	plain *digester
+	frame *oneFrame
+	zr    *zstd.Decoder
+	limit int64
+	by    string
+	err   error
+}
+
+// Open opens a sealed file with the first identity that fits. More than limit bytes of plain content count as damage, so that a
+// small file cannot fill the disk. Errors: *NoIdentityError, ErrDamaged (also from Read), or what reading r returned.
+// Memory is bounded to some 20 MB; nothing needs closing.
+func Open(r io.Reader, ids []age.Identity, limit int64) (*Opened, error) {
+	return open(&source{r: r}, ids, limit)
+}
+
+// OpenPlain opens a sealed file that was not encrypted, as Open does.
+func OpenPlain(r io.Reader, limit int64) (*Opened, error) {
+	return openPlain(&source{r: r}, limit)
+}
+
+func open(src *source, ids []age.Identity, limit int64) (*Opened, error) {
+	var by string
+	var tried []string
+	watched := make([]age.Identity, 0, len(ids)+1)
+	for _, id := range ids {
+		w := &watching{Identity: id, opened: &by}
+		if r, ok := RecipientOf(id); ok {
+			w.fingerprint = r.Fingerprint()
+		}
+		tried = append(tried, w.fingerprint)
+		watched = append(watched, w)
+	}
+	// One that never fits makes age list what the file wants even if no identity is given.
+	content, err := age.Decrypt(src, append(watched, &watching{Identity: stranger{}})...)
+	if err != nil {
+		var none *age.NoIdentityMatchError
+		if src.err == nil && errors.As(err, &none) {
+			return nil, &NoIdentityError{Stanzas: none.StanzaTypes, Tried: tried}
+		}
+		return nil, src.explain(err)
+	}
+	o, err := decompress(src, content, limit)
+	if err != nil {
+		return nil, err
+	}
+	o.by = by
+	return o, nil
+}
+
+func openPlain(src *source, limit int64) (*Opened, error) { return decompress(src, src, limit) }
+
+func decompress(src *source, content io.Reader, limit int64) (*Opened, error) {
+	frame := &oneFrame{r: bufio.NewReaderSize(content, 64<<10)}
+	// Concurrency 1 means: no goroutines that would need an end.
+	zr, err := zstd.NewReader(frame, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(maxWindow))
+	if err != nil {
+		return nil, src.explain(err)
+	}
+	return &Opened{src: src, plain: newDigester(), frame: frame, zr: zr, limit: limit}, nil
+}
+
+// Read reads plain content. Every error but io.EOF is final, and matches ErrDamaged unless reading the sealed file failed.
+func (o *Opened) Read(p []byte) (int, error) {
+	if o.err != nil {
+		return 0, o.err
+	}
+	n, err := o.zr.Read(p)
+	if o.plain.size+int64(n) > o.limit {
+		o.err = fmt.Errorf("%w: the content is longer than %d bytes", ErrDamaged, o.limit)
+		return 0, o.err
+	}
+	_, _ = o.plain.Write(p[:n]) // a hash never fails
+	if err == nil {
+		return n, nil
+	}
+	// The decoder takes a stream that breaks off before it began for an empty one.
+	if o.err = err; err != io.EOF || !o.frame.done {
+		o.err = o.src.explain(truncated(err))
+	}
+	return n, o.err
+}
+
+// Plain returns size and digest of what was read so far: of the whole content after io.EOF.
+func (o *Opened) Plain() Digest { return o.plain.digest() }
+
+// Fingerprint tells which recipient's identity opened the file; "" if unencrypted or if the identity cannot tell.
+func (o *Opened) Fingerprint() string { return o.by }
+
+// A source remembers how reading failed, so that a broken connection is not taken for a broken file.
+type source struct {
+	r   io.Reader
+	err error
+}
+
+func (s *source) Read(p []byte) (int, error) {
+	n, err := s.r.Read(p)
+	if err != nil && err != io.EOF {
+		s.err = err
+	}
+	return n, err
+}
+
+// explain says of an error of some layer above whether it is damage.
+func (s *source) explain(err error) error {
+	var plugin *identityError
+	switch {
+	case s.err != nil:
+		return fmt.Errorf("read sealed file: %w", s.err)
+	case errors.As(err, &plugin):
+		return plugin.err
+	}
+	return fmt.Errorf("%w: %w", ErrDamaged, err)
+}
