@@ -1,0 +1,184 @@
+package snapshot
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"syscall"
+	"time"
+
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+)
+
+const day = "2006-01-02 15:04 MST"
+
+// explain turns what a dial or a request returned, and what the witness saw below it, into an error for people and advice.
+func explain(err error, seen observation, t target, a *access) (error, string) {
+	if errors.Is(err, errConnect) || (isTimeout(err) && seen.err != nil) {
+		return explainConnection(err, seen, t, a)
+	}
+	if isTimeout(err) {
+		return err, "check the address, the firewall and the health of this member"
+	}
+	if errors.Is(err, context.Canceled) {
+		return err, ""
+	}
+	return explainRequest(err, a)
+}
+
+func isTimeout(err error) bool {
+	return err != nil && (errors.Is(err, context.DeadlineExceeded) || strings.HasPrefix(err.Error(), "no answer"))
+}
+
+// explainConnection is for a connection that never came to be.
+func explainConnection(err error, seen observation, t target, a *access) (error, string) {
+	var (
+		dns    *net.DNSError
+		record tls.RecordHeaderError
+	)
+	host, _, _ := net.SplitHostPort(t.host)
+	switch {
+	case !t.tls && seen.tls:
+		return errors.New("the server speaks TLS, the endpoint says http"), "write https:// and give the cluster's CA and a client certificate"
+	case seen.err == nil:
+		return err, "check the address, the firewall and the health of this member"
+	case errors.As(seen.err, &record):
+		return errors.New("the server does not speak TLS, the endpoint says https"), "write http:// if this cluster really serves in plain text"
+	case errors.Is(seen.err, syscall.ECONNREFUSED):
+		return errors.New("connection refused"), "is etcd running there, and is this its client port (usually 2379)?"
+	case errors.As(seen.err, &dns) && dns.IsNotFound:
+		return fmt.Errorf("host name %s cannot be found", host), "check the spelling and this machine's DNS"
+	}
+	if text, hint := explainServerCert(seen.err, host, a); text != nil {
+		return text, hint
+	}
+	if text, hint := explainRefusal(seen.err, a, time.Now()); text != nil {
+		return text, hint
+	}
+	var timeout net.Error
+	if errors.As(seen.err, &timeout) && timeout.Timeout() {
+		return fmt.Errorf("no answer within %s", a.dialTimeout), "check the address, the firewall and the health of this member"
+	}
+	if t.tls && a.leaf == nil {
+		return seen.err, "does this cluster want a client certificate?"
+	}
+	return seen.err, "is this the client port (usually 2379) of an etcd member?"
+}
+
+// explainServerCert is for a server whose certificate we do not accept.
+func explainServerCert(err error, host string, a *access) (error, string) {
+	var (
+		unknown x509.UnknownAuthorityError
+		name    x509.HostnameError
+		invalid x509.CertificateInvalidError
+	)
+	switch {
+	case errors.As(err, &unknown):
+		if a.caFile == "" {
+			return errors.New("the server's certificate is signed by an authority this system does not know"),
+				"give the cluster's CA certificate (kubeadm: /etc/kubernetes/pki/etcd/ca.crt)"
+		}
+		return fmt.Errorf("the server's certificate is not signed by the CA in %s", a.caFile),
+			issuerHint(unknown.Cert)
+	case errors.As(err, &name):
+		var names []string
+		if name.Certificate != nil {
+			names = append(names, name.Certificate.DNSNames...)
+			for _, ip := range name.Certificate.IPAddresses {
+				names = append(names, ip.String())
+			}
+		}
+		return fmt.Errorf("the server's certificate is not for %s", name.Host),
+			fmt.Sprintf("it is for %s: use one of these in the endpoint", strings.Join(names, ", "))
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired && invalid.Cert != nil:
+		if time.Now().Before(invalid.Cert.NotBefore) {
+			return fmt.Errorf("the server's certificate is valid only from %s", invalid.Cert.NotBefore.UTC().Format(day)),
+				"check this machine's clock"
+		}
+		return fmt.Errorf("the server's certificate expired on %s", invalid.Cert.NotAfter.UTC().Format(day)),
+			"renew it on that member (kubeadm: kubeadm certs renew etcd-server), or check this machine's clock"
+	}
+	return nil, ""
+}
+
+func issuerHint(cert *x509.Certificate) string {
+	if cert == nil {
+		return "give the CA certificate of this cluster (kubeadm: /etc/kubernetes/pki/etcd/ca.crt)"
+	}
+	return fmt.Sprintf("it was issued by %q: give that CA's certificate (kubeadm: /etc/kubernetes/pki/etcd/ca.crt)", cert.Issuer.String())
+}
+
+// explainRefusal is for a server that does not accept us. All it says is a TLS alert; why is seen from our own certificate.
+func explainRefusal(err error, a *access, now time.Time) (error, string) {
+	var alert tls.AlertError
+	var op *net.OpError
+	remote := errors.As(err, &alert) || (errors.As(err, &op) && op.Op == "remote error")
+	if !remote {
+		return nil, ""
+	}
+	said := err.Error()
+	if _, after, ok := strings.Cut(said, "tls: "); ok {
+		said = after
+	}
+	switch {
+	case a.leaf == nil:
+		return fmt.Errorf("the server wants a client certificate (it says %q)", said),
+			"give a client certificate and its key (kubeadm: /etc/kubernetes/pki/etcd/healthcheck-client.crt)"
+	case now.After(a.leaf.NotAfter):
+		return fmt.Errorf("client certificate %s expired on %s", a.certFile, a.leaf.NotAfter.UTC().Format(day)),
+			"renew it (kubeadm: kubeadm certs renew etcd-healthcheck-client)"
+	case now.Before(a.leaf.NotBefore):
+		return fmt.Errorf("client certificate %s is valid only from %s", a.certFile, a.leaf.NotBefore.UTC().Format(day)),
+			"check this machine's clock"
+	default:
+		return fmt.Errorf("the server refuses client certificate %s (it says %q)", a.certFile, said),
+			"it has to be signed by the CA in etcd's --trusted-ca-file, for client authentication"
+	}
+}
+
+// explainRequest is for a request that was refused or failed on a working connection.
+func explainRequest(err error, a *access) (error, string) {
+	const root = "a snapshot needs the root role: etcdctl user grant-role USER root"
+	switch desc := rpctypes.ErrorDesc(err); desc {
+	case rpctypes.ErrorDesc(rpctypes.ErrGRPCAuthFailed):
+		return fmt.Errorf("wrong user or password for %q", a.user), fmt.Sprintf("the password was read from %s", a.passFile)
+	case rpctypes.ErrorDesc(rpctypes.ErrGRPCUserEmpty):
+		return errors.New("authentication is on, and no user is given"), "give a user and a password file; " + root
+	case rpctypes.ErrorDesc(rpctypes.ErrGRPCPermissionDenied):
+		if a.user == "" {
+			return errors.New("permission denied"), root
+		}
+		return fmt.Errorf("permission denied to user %q", a.user), strings.Replace(root, "USER", a.user, 1)
+	case rpctypes.ErrorDesc(rpctypes.ErrGRPCInvalidAuthToken):
+		return errors.New("the login is no longer valid"), "was the password or a role changed meanwhile?"
+	}
+	s := status.Convert(err)
+	switch s.Code() {
+	case codes.Unimplemented:
+		return fmt.Errorf("not an etcd client endpoint: %s", s.Message()), "is this the client port (usually 2379) of an etcd member?"
+	case codes.Canceled:
+		return context.Canceled, ""
+	case codes.DeadlineExceeded:
+		return context.DeadlineExceeded, ""
+	case codes.OK, codes.Unknown:
+		return err, ""
+	default:
+		return &rpcError{code: s.Code(), text: strings.TrimPrefix(s.Message(), "etcdserver: "), err: err}, ""
+	}
+}
+
+// rpcError is an RPC's failure without gRPC's wrapping words.
+type rpcError struct {
+	code codes.Code
+	text string
+	err  error
+}
+
+func (e *rpcError) Error() string { return e.text }
+func (e *rpcError) Unwrap() error { return e.err }

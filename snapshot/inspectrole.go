@@ -1,0 +1,130 @@
+package snapshot
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"runtime/debug"
+	"runtime/metrics"
+	"time"
+
+	"go.etcd.io/bbolt"
+)
+
+const (
+	// InspectRoleName is the name InspectRole has to be dispatched under.
+	InspectRoleName = "inspect"
+
+	inspected = 3 // the descriptor
+
+	// Damage can send bbolt into endless recursion, or have it count four billion pages. Its check needs less than 200 bytes for
+	// a page, so that much more than that is a proof of damage, and not of a large file.
+	maxStack       = 64 << 20
+	baseMemory     = 256 << 20
+	memoryPerPage  = 256
+	memoryInterval = 20 * time.Millisecond
+)
+
+// InspectRole is Inspect's child process: it inspects descriptor 3 and writes one line of JSON. It may die of a damaged file.
+func InspectRole(ctx context.Context, args []string, _ io.Reader, stdout, stderr io.Writer) int {
+	debug.SetGCPercent(50) // a bit of time for less memory: the set of keys is most of it, and it only grows
+	debug.SetMaxStack(maxStack)
+	var o InspectOptions
+	if len(args) != 1 || json.Unmarshal([]byte(args[0]), &o) != nil {
+		fmt.Fprintln(stderr, "lifeboat: error: inspect is started by lifeboat itself")
+		return 2
+	}
+	answers := make(chan verdict, 2)
+	go func() { answers <- judge(inspect(o, answers)) }()
+	var v verdict
+	select {
+	case v = <-answers:
+	case <-ctx.Done():
+		v = verdict{Failed: ctx.Err().Error()}
+	}
+	if err := json.NewEncoder(stdout).Encode(v); err != nil {
+		fmt.Fprintf(stderr, "lifeboat: error: %v\n", err)
+		return 1
+	}
+	return 0
+}
+
+func judge(info *Info, err error) verdict {
+	switch {
+	case errors.Is(err, ErrDamaged):
+		return verdict{Damaged: err.Error()}
+	case err != nil:
+		return verdict{Failed: err.Error()}
+	}
+	return verdict{Info: info}
+}
+
+// inspect does the work. Should the check of the structure take more memory than a sound file can need, the verdict goes to
+// answers past it.
+func inspect(o InspectOptions, answers chan<- verdict) (*Info, error) {
+	db, size, err := openDescriptor()
+	if err != nil {
+		return nil, err
+	}
+	// Not closed: the process ends with the answer, and closing waits for transactions that may never end.
+	info := &Info{}
+	err = db.View(func(tx *bbolt.Tx) error {
+		stop := guardMemory(baseMemory+size/int64(db.Info().PageSize)*memoryPerPage, answers)
+		err := checkPages(tx, info)
+		stop()
+		if err != nil {
+			return err
+		}
+		if err := readContents(tx, info); err != nil {
+			return err
+		}
+		return readKeys(tx, o, info)
+	})
+	return info, err
+}
+
+// openDescriptor opens descriptor 3 with bbolt, for reading only. Where /proc allows, it is reopened, so that neither bbolt's
+// file lock nor anything else of ours is shared with whoever holds the descriptor.
+func openDescriptor() (*bbolt.DB, int64, error) {
+	f, err := os.Open(fmt.Sprintf("/proc/self/fd/%d", inspected))
+	if err != nil {
+		f = os.NewFile(inspected, "snapshot")
+	}
+	st, err := f.Stat()
+	if err != nil {
+		return nil, 0, fmt.Errorf("snapshot descriptor: %w", err)
+	}
+	db, err := bbolt.Open("snapshot", 0o400, &bbolt.Options{
+		ReadOnly: true,
+		OpenFile: func(string, int, os.FileMode) (*os.File, error) { return f, nil },
+	})
+	if err != nil {
+		return nil, 0, damaged("the file is no bbolt database: %w", err)
+	}
+	return db, st.Size(), nil
+}
+
+// guardMemory gives a verdict as soon as this process takes more than limit bytes of memory, mapped files apart, until it is
+// stopped.
+func guardMemory(limit int64, answers chan<- verdict) (stop func()) {
+	done := make(chan struct{})
+	go func() {
+		used := []metrics.Sample{{Name: "/memory/classes/total:bytes"}, {Name: "/memory/classes/heap/released:bytes"}}
+		for {
+			select {
+			case <-done:
+				return
+			case <-time.After(memoryInterval):
+			}
+			metrics.Read(used)
+			if int64(used[0].Value.Uint64()-used[1].Value.Uint64()) > limit {
+				answers <- verdict{Damaged: fmt.Sprintf("bbolt check: takes more than %d MiB of memory, so its pages cannot be sound", limit>>20)}
+				return
+			}
+		}
+	}()
+	return func() { close(done) }
+}
