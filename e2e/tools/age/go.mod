@@ -1,6 +1,6 @@
 module github.com/lifeboat-dr/lifeboat/e2e/tools/age
 
-go 1.26.8
+go 1.26.0
 
 tool (
 	filippo.io/age/cmd/age

@@ -1,6 +1,6 @@
 module github.com/lifeboat-dr/lifeboat/e2e/tools/etcd-3.7
 
-go 1.26.8
+go 1.26.0
 
 tool (
 	go.etcd.io/etcd/etcdctl/v3

@@ -1,6 +1,6 @@
 module github.com/lifeboat-dr/lifeboat/e2e/tools/minio
 
-go 1.26.8
+go 1.26.0
 
 tool github.com/minio/minio
 

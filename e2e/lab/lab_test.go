@@ -1,0 +1,85 @@
+package lab_test
+
+import (
+	"io"
+	"strings"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+
+	"github.com/lifeboat-dr/lifeboat/e2e/lab"
+)
+
+func TestMain(m *testing.M) { lab.Main(m, nil) }
+
+func TestClusterOfEveryVersionServesAndAKilledMemberRejoins(t *testing.T) {
+	for _, version := range lab.Versions {
+		t.Run(version, func(t *testing.T) {
+			t.Parallel()
+			c := lab.StartCluster(t, lab.ClusterOptions{Version: version, TLS: true, Names: []string{"alpha", "beta", "gamma"}})
+			cli := c.Client(t)
+			if _, err := cli.Put(t.Context(), "before", "1"); err != nil {
+				t.Fatal(err)
+			}
+			c.Kill(t, 1)
+			c.Await(t, 0, 2)
+			put, err := cli.Put(t.Context(), "meanwhile", "2")
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.Start(t, 1)
+			hashes := c.HashKV(t, put.Header.Revision)
+			for name, hash := range hashes {
+				if hash != hashes["alpha"] {
+					t.Errorf("member %s has %+v, member alpha %+v", name, hash, hashes["alpha"])
+				}
+			}
+			if len(hashes) != 3 {
+				t.Errorf("%d members, want 3", len(hashes))
+			}
+		})
+	}
+}
+
+func TestClusterWithAuthenticationServesRoot(t *testing.T) {
+	t.Parallel()
+	c := lab.StartCluster(t, lab.ClusterOptions{Members: 1, Auth: true, QuotaBytes: 64 << 20})
+	cli := c.Client(t)
+	if _, err := cli.Put(t.Context(), "key", "value"); err != nil {
+		t.Error(err)
+	}
+	cli.Username = ""
+	status, err := cli.AuthStatus(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !status.Enabled {
+		t.Error("authentication is off")
+	}
+	c.Stop(t, 0)
+	c.Start(t, 0)
+	c.HashKV(t, 0)
+}
+
+func TestMinIOStoresInAFreshBucket(t *testing.T) {
+	t.Parallel()
+	server := lab.StartMinIO(t)
+	bucket := server.Bucket(t)
+	if other := server.Bucket(t); other == bucket {
+		t.Errorf("bucket %s was given twice", bucket)
+	}
+	cli := server.Client()
+	_, err := cli.PutObject(t.Context(), &s3.PutObjectInput{Bucket: &bucket, Key: aws.String("k"), Body: strings.NewReader("v")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := cli.GetObject(t.Context(), &s3.GetObjectInput{Bucket: &bucket, Key: aws.String("k")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer got.Body.Close()
+	if text, err := io.ReadAll(got.Body); string(text) != "v" || err != nil {
+		t.Errorf("read back %q, %v", text, err)
+	}
+}
