@@ -31,16 +31,19 @@ func lastWords(path string, from int64) string {
 	if err != nil {
 		return ""
 	}
-	if line := crash.Find(tail); line != nil {
-		return string(line)
-	}
+	died := crash.FindString(string(tail))
 	last := ""
 	for line := range bytes.Lines(tail) {
 		if text, bad := logged(line); bad {
 			last = text
 		}
 	}
-	if last != "" {
+	switch {
+	case died != "" && strings.HasPrefix(last, strings.TrimPrefix(died, "panic: ")):
+		return "panic: " + last // the same, with the error that led to it
+	case died != "":
+		return died
+	case last != "":
 		return last
 	}
 	lines := strings.Split(strings.TrimSpace(string(tail)), "\n")
