@@ -146,7 +146,7 @@ func phrases() []string {
 	}
 }
 
-// body is text of about n bytes in which, as in real objects, a small part is unique: digests, times, addresses.
+// body is text of about n bytes in which, as in real objects, a small part is unique: digests, names, times.
 func body(rng *rand.Rand, n int) []byte {
 	words := phrases()
 	b := make([]byte, 0, n+128)
@@ -157,7 +157,7 @@ func body(rng *rand.Rand, n int) []byte {
 			b = strconv.AppendUint(append(b, "sha256:"...), rng.Uint64(), 16)
 			b = strconv.AppendUint(b, rng.Uint64(), 16)
 		case 1:
-			b = strconv.AppendUint(append(b, "10.244."...), rng.Uint64N(1<<16), 10)
+			b = strconv.AppendUint(append(b, "container-"...), rng.Uint64N(1<<48), 36)
 		case 2:
 			b = strconv.AppendUint(append(b, "2026-11-20T14:"...), rng.Uint64N(1e9), 10)
 		}
