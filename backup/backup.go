@@ -1,0 +1,247 @@
+// Package backup takes one backup of one cluster: source → spool → verify → seal → every sink → read back → manifest.
+//
+// It refuses to call anything a backup before the sealed bytes were read back from the sink, decrypted and compared, and it
+// never writes to the cluster: the only requests it makes are status, member list, alarms, one linearizable read, and Snapshot
+// (and HashKV, which stops a member's writes while it runs, only where Options.Attest asks for it).
+package backup
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"golang.org/x/mod/sumdb/note"
+
+	"github.com/lifeboat-dr/lifeboat/catalog"
+	"github.com/lifeboat-dr/lifeboat/crypto"
+	"github.com/lifeboat-dr/lifeboat/snapshot"
+)
+
+// A Phase is a step of a backup. Each is logged as it begins, so that whoever reads the log of a run that was killed sees
+// how far it came.
+type Phase string
+
+// The phases in their order. Sealing runs beside saving and has no phase of its own.
+const (
+	PhaseSurvey   Phase = "survey"    // status of every endpoint, manifests already in the sinks
+	PhaseSave     Phase = "save"      // the Snapshot RPC into the spool; sealing runs along
+	PhaseInspect  Phase = "inspect"   // the spool, in a child process
+	PhaseUpload   Phase = "upload"    // the sealed file into every sink
+	PhaseReadBack Phase = "read-back" // from every sink, decrypted and compared
+	PhaseCommit   Phase = "commit"    // the manifest, last
+)
+
+// Options say what to back up, to where, and sealed to whom.
+type Options struct {
+	Cluster    string // name in the bucket
+	Etcd       snapshot.Config
+	Sinks      []catalog.Named
+	Recipients []crypto.Recipient // nobody only where Plain
+	Plain      bool               // store the backup readable by anyone
+	Signers    []note.Signer      // none: manifests are not signed
+	Trust      catalog.Trust      // how far manifests already there are believed
+
+	SpoolDir      string        // a folder with room for the database and its sealed file
+	AllowNoQuorum bool          // take what a member has although no quorum vouches for it
+	Attest        bool          // compare with the live HashKV of every member, which stops their writes meanwhile
+	Stall         time.Duration // less than 64 KiB in this long is a stall; 0 means 30 s
+
+	Tool     string // our version, for the manifest
+	Now      func() time.Time
+	Log      *slog.Logger
+	Progress func(p Phase, done, total int64) // bytes; may be called from several goroutines
+}
+
+// Result is a backup that exists in at least one sink.
+type Result struct {
+	Manifest catalog.Manifest
+	Sinks    []Delivery
+	Phases   []PhaseTime
+	Suspect  []string // why the backup did not continue its cluster's lineage; empty when it did
+}
+
+// PhaseTime is how long a phase took.
+type PhaseTime struct {
+	Phase Phase
+	Took  time.Duration
+}
+
+// Failed returns the deliveries that did not end in a committed backup.
+func (r *Result) Failed() []Delivery {
+	var failed []Delivery
+	for _, d := range r.Sinks {
+		if d.Err != nil {
+			failed = append(failed, d)
+		}
+	}
+	return failed
+}
+
+// ErrNoQuorum is returned where no quorum vouches for the members' state and AllowNoQuorum was not given. It is an
+// unhealthy etcd: snapshot.ErrUnavailable.
+var ErrNoQuorum = fmt.Errorf("the cluster has no quorum, so no member can prove that its data is current: %w", snapshot.ErrUnavailable)
+
+// Run takes one backup. It returns a result when at least one sink holds the committed backup (see Result.Failed for the
+// others), and an error when none does; then nothing is visible anywhere, and what was uploaded is without a manifest.
+//
+// Errors match snapshot.ErrUnavailable (etcd), *sinks.Error (a sink), crypto.ErrDamaged or snapshot.ErrDamaged (bytes that
+// are not what was written).
+func Run(ctx context.Context, o Options) (*Result, error) {
+	r := &runner{Options: o, started: o.Now().UTC()}
+	defer r.close()
+	if err := r.open(); err != nil {
+		return nil, err
+	}
+	if err := r.survey(ctx); err != nil {
+		return nil, err
+	}
+	if err := r.take(ctx); err != nil {
+		return nil, err
+	}
+	if o.Attest {
+		if err := r.attest(ctx); err != nil {
+			return nil, err
+		}
+	}
+	if err := r.identify(); err != nil {
+		return nil, err
+	}
+	r.deliver(ctx)
+	if err := r.commit(ctx); err != nil {
+		return nil, err
+	}
+	r.end()
+	return &Result{Manifest: r.manifest, Sinks: r.deliveries, Phases: r.phases, Suspect: r.manifest.Suspect.Reasons}, nil
+}
+
+// runner is one backup under way.
+type runner struct {
+	Options
+	started time.Time
+
+	spool, sealed *snapshot.Spool
+	cluster       *snapshot.Cluster
+	found         *snapshot.Survey
+	before        catalog.Listing
+
+	source   snapshot.Endpoint
+	saved    snapshot.Saved
+	seal     *crypto.Seal
+	info     *snapshot.Info
+	attested []string // names of the members whose live HashKV equalled ours
+
+	manifest   catalog.Manifest
+	deliveries []Delivery
+
+	phase   Phase
+	since   time.Time
+	phases  []PhaseTime
+	skipped []error // why members before the source were left
+}
+
+// open makes the two spools first: a folder that cannot be written must be known before a member is asked to send gigabytes.
+func (r *runner) open() (err error) {
+	if r.spool, err = snapshot.NewSpool(r.SpoolDir); err != nil {
+		return err
+	}
+	if r.sealed, err = snapshot.NewSpool(r.SpoolDir); err != nil {
+		return err
+	}
+	if dir, yes := snapshot.SpoolOnEtcdDisk(r.SpoolDir); yes {
+		r.Log.Warn("the spool is on the disk of an etcd member, whose writes will feel it", "spool", r.SpoolDir, "data", dir)
+	}
+	return nil
+}
+
+func (r *runner) close() {
+	if r.seal != nil {
+		r.seal.Forget()
+	}
+	for _, s := range []*snapshot.Spool{r.spool, r.sealed} {
+		if s != nil {
+			s.Close()
+		}
+	}
+	if r.cluster != nil {
+		r.cluster.Close()
+	}
+}
+
+// enter ends the phase before and begins p.
+func (r *runner) enter(p Phase) {
+	r.end()
+	r.phase, r.since = p, time.Now()
+	r.Log.Info("phase", "phase", string(p))
+}
+
+func (r *runner) end() {
+	if r.phase != "" {
+		r.phases = append(r.phases, PhaseTime{r.phase, time.Since(r.since)})
+	}
+	r.phase = ""
+}
+
+func (r *runner) report(done, total int64) {
+	if r.Progress != nil && r.phase != "" {
+		r.Progress(r.phase, done, total)
+	}
+}
+
+// survey asks every endpoint and every sink what is there.
+func (r *runner) survey(ctx context.Context) (err error) {
+	r.enter(PhaseSurvey)
+	if r.cluster, err = snapshot.Connect(ctx, r.Etcd); err != nil {
+		return err
+	}
+	if r.found, err = r.cluster.Survey(ctx); err != nil {
+		return err
+	}
+	for _, x := range r.found.Excluded {
+		r.Log.Warn("member is not a source", "endpoint", x.Endpoint, "reason", x.Reason)
+	}
+	if len(r.found.Candidates) > 0 {
+		if err := snapshot.Room(r.SpoolDir, r.found.Candidates[0].DBSize); err != nil {
+			return err
+		}
+	}
+	if !r.found.Quorum && !r.AllowNoQuorum {
+		return ErrNoQuorum
+	}
+	if r.before, err = catalog.List(ctx, r.Sinks, r.Cluster, r.Trust); err != nil {
+		return err
+	}
+	for _, p := range r.before.Problems {
+		r.Log.Warn("cannot read what a sink holds", "sink", p.Sink, "key", p.Key, "err", p.Err)
+	}
+	return nil
+}
+
+// take saves from the first candidate that delivers a sound and current snapshot.
+func (r *runner) take(ctx context.Context) error {
+	candidates := r.found.Candidates
+	if len(candidates) == 0 {
+		return fmt.Errorf("no member can be the source: %w", errors.Join(append(r.excluded(), snapshot.ErrUnavailable)...))
+	}
+	for _, c := range candidates {
+		err := r.takeFrom(ctx, c)
+		if err == nil {
+			return nil
+		}
+		if ctx.Err() != nil || errors.Is(err, snapshot.ErrSpool) || errors.Is(err, errSealing) {
+			return err
+		}
+		r.skipped = append(r.skipped, fmt.Errorf("%s: %w", c.URL, err))
+		r.Log.Warn("member left for the next one", "endpoint", c.URL, "err", err)
+	}
+	return fmt.Errorf("no member delivered a snapshot: %w", errors.Join(r.skipped...))
+}
+
+func (r *runner) excluded() []error {
+	var all []error
+	for _, x := range r.found.Excluded {
+		all = append(all, fmt.Errorf("%s: %s", x.Endpoint, x.Reason))
+	}
+	return all
+}
