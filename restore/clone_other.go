@@ -1,0 +1,16 @@
+//go:build !linux
+
+package restore
+
+import (
+	"errors"
+	"os"
+)
+
+func reflink(_, _ *os.File) error { return errors.ErrUnsupported }
+
+func copyRange(dst, src *os.File, s span) error { return copyThroughMemory(dst, src, s) }
+
+func startWriteback(*os.File, span) {}
+
+func punch(*os.File, span) error { return nil }

@@ -1,0 +1,152 @@
+package restore
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+
+	"github.com/lifeboat-dr/lifeboat/internal/child"
+	"github.com/lifeboat-dr/lifeboat/snapshot"
+)
+
+// EditRole is the name of the process in which the database is changed: opening a bbolt file can kill whoever does it.
+const EditRole = "restore-edit"
+
+// An order is what the editing process is told to change, in one line of JSON.
+type order struct {
+	Clear  []string           `json:"clear"`  // buckets to empty
+	Delete []record           `json:"delete"` // values are ignored
+	Put    []record           `json:"put"`
+	Hash   snapshot.HashPoint `json:"hash"`   // where HashKV must be …
+	Want   uint32             `json:"want"`   // … this, after the changes and before the bump
+	Bump   int64              `json:"bump"`   // raise the newest revision by this much and mark it compacted; 0 = do not
+	Newest int64              `json:"newest"` // the newest revision that is expected before the bump
+}
+
+type record struct {
+	Bucket string `json:"bucket"`
+	Key    []byte `json:"key"`
+	Value  []byte `json:"value,omitempty"`
+}
+
+// A layout tells which parts of a file hold nothing: dead pages, as byte ranges in order.
+type layout struct {
+	Size int64  `json:"size"`
+	Gaps []span `json:"gaps"`
+}
+
+// edited is the last answer of the editing process.
+type edited struct {
+	layout
+	Hash   uint32 `json:"hash"`
+	Newest int64  `json:"newest"` // the newest revision, bump included
+}
+
+// A span is a range of bytes.
+type span struct {
+	Off int64 `json:"o"`
+	Len int64 `json:"n"`
+}
+
+// An editor is the editing process at work on one file. Between start and apply the file is open but unchanged.
+type editor struct {
+	cmd    *exec.Cmd
+	in     io.WriteCloser
+	out    *bufio.Reader
+	stderr bytes.Buffer
+	before layout
+}
+
+// startEditor opens db in a process of its own and learns which of its pages are dead.
+func startEditor(ctx context.Context, db *os.File) (*editor, error) {
+	e := &editor{cmd: child.Command(ctx, EditRole, strconv.Itoa(minGap))}
+	e.cmd.ExtraFiles = []*os.File{db}
+	e.cmd.Stderr = &e.stderr
+	var err error
+	if e.in, err = e.cmd.StdinPipe(); err != nil {
+		return nil, err
+	}
+	out, err := e.cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	e.out = bufio.NewReader(out)
+	if err := e.cmd.Start(); err != nil {
+		return nil, fmt.Errorf("start the editing process: %w", err)
+	}
+	if err := e.hear(&e.before); err != nil {
+		return nil, e.failed(ctx, err)
+	}
+	if err := e.before.valid(); err != nil {
+		e.stop()
+		return nil, err
+	}
+	return e, nil
+}
+
+// apply has the changes made, and returns once the process has ended well.
+func (e *editor) apply(ctx context.Context, o order) (*edited, error) {
+	line, err := json.Marshal(o)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := e.in.Write(append(line, '\n')); err != nil {
+		return nil, e.failed(ctx, err)
+	}
+	var done edited
+	if err := e.hear(&done); err != nil {
+		return nil, e.failed(ctx, err)
+	}
+	_ = e.in.Close() // the process has answered and is about to end
+	if err := e.cmd.Wait(); err != nil {
+		return nil, fmt.Errorf("the editing process: %w", err)
+	}
+	e.cmd = nil
+	return &done, done.valid()
+}
+
+// stop ends a process that was not told to apply, or failed to. It is fine to call it after apply.
+func (e *editor) stop() {
+	if e.cmd == nil {
+		return
+	}
+	_ = e.in.Close() // end of orders
+	_ = e.cmd.Process.Kill()
+	_ = e.cmd.Wait() // it was killed
+	e.cmd = nil
+}
+
+func (e *editor) hear(v any) error {
+	line, err := e.out.ReadBytes('\n')
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(line, v)
+}
+
+// failed ends the process and tells why it did not do its work, which is what it said last rather than our broken pipe.
+func (e *editor) failed(ctx context.Context, err error) error {
+	_ = e.in.Close()
+	wait := e.cmd.Wait()
+	e.cmd = nil
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	said, _, _ := strings.Cut(strings.TrimSpace(e.stderr.String()), "\n")
+	var exit *exec.ExitError
+	switch {
+	case said == "":
+		return fmt.Errorf("the editing process: %w", errors.Join(err, wait))
+	case errors.As(wait, &exit) && exit.ExitCode() == editRefused:
+		return errors.New(said)
+	}
+	return fmt.Errorf("the editing process died on this file: %s: %w", said, snapshot.ErrDamaged)
+}

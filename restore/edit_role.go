@@ -1,0 +1,227 @@
+package restore
+
+import (
+	"bufio"
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"time"
+
+	"go.etcd.io/bbolt"
+
+	"github.com/lifeboat-dr/lifeboat/snapshot"
+)
+
+const (
+	// editRefused is the exit code of an editing process that says why on stderr; a crash has another.
+	editRefused = 3
+
+	// lockWait bounds the wait for the file's lock, which nobody else should hold.
+	lockWait = 10 * time.Second
+
+	// editPlace is the descriptor the file comes on.
+	editPlace = 3
+
+	keyBucket  = "key"
+	metaBucket = "meta"
+
+	scheduledCompact = "scheduledCompactRev"
+	finishedCompact  = "finishedCompactRev"
+)
+
+// EditMain is the child.Role that changes a database file, given as descriptor 3. It tells the layout of the file, reads its
+// order from stdin, makes the changes, and tells what came of them. It does not sync: its parent does, once for all
+// members.
+func EditMain(_ context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	gap := int64(0)
+	if len(args) == 1 {
+		gap, _ = strconv.ParseInt(args[0], 10, 64) // 0 is caught below
+	}
+	if gap <= 0 {
+		fmt.Fprintln(stderr, "lifeboat: error: the editing process is started by lifeboat itself")
+		return editRefused
+	}
+	if err := editFile(os.NewFile(editPlace, "db"), gap, bufio.NewReader(stdin), json.NewEncoder(stdout)); err != nil {
+		fmt.Fprintln(stderr, err)
+		return editRefused
+	}
+	return 0
+}
+
+func editFile(f *os.File, gap int64, in *bufio.Reader, out *json.Encoder) (err error) {
+	db, err := bbolt.Open(f.Name(), fileMode, &bbolt.Options{
+		OpenFile:       func(string, int, os.FileMode) (*os.File, error) { return f, nil },
+		Timeout:        lockWait,
+		NoFreelistSync: true, // as etcd has it
+		FreelistType:   bbolt.FreelistMapType,
+		NoGrowSync:     true,
+		NoSync:         true,
+	})
+	if err != nil {
+		return fmt.Errorf("open the database: %w", err)
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	// Nobody but our parent's other processes can know the file, and the one that inspects it must not wait for us.
+	unlock(f)
+
+	pages := &pageMap{db: db}
+	if err := pages.look(); err != nil {
+		return err
+	}
+	if err := out.Encode(pages.layout(gap)); err != nil {
+		return err
+	}
+	var o order
+	if err := readLine(in, &o); err != nil {
+		return fmt.Errorf("wait for the order: %w", err)
+	}
+	done, err := o.carryOut(db, pages)
+	if err != nil {
+		return err
+	}
+	done.layout = pages.layout(gap)
+	return out.Encode(done)
+}
+
+// carryOut makes the changes in two commits: HashKV can only be computed between them.
+func (o order) carryOut(db *bbolt.DB, pages *pageMap) (*edited, error) {
+	done := &edited{}
+	err := db.Update(func(tx *bbolt.Tx) error { return change(tx, o) })
+	if err != nil {
+		return nil, err
+	}
+	if done.Hash, err = checkHash(db, o); err != nil {
+		return nil, err
+	}
+	if err := pages.look(); err != nil {
+		return nil, err
+	}
+	if o.Bump > 0 {
+		if err := db.Update(func(tx *bbolt.Tx) error { return bump(tx, o) }); err != nil {
+			return nil, err
+		}
+		if err := pages.look(); err != nil {
+			return nil, err
+		}
+	}
+	err = db.View(func(tx *bbolt.Tx) (err error) {
+		done.Newest, err = newestRevision(tx)
+		return err
+	})
+	if want := o.Newest + o.Bump; err == nil && done.Newest != want {
+		err = fmt.Errorf("the newest revision is %d where %d was expected", done.Newest, want)
+	}
+	return done, err
+}
+
+func readLine(in *bufio.Reader, v any) error {
+	line, err := in.ReadBytes('\n')
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(line, v)
+}
+
+// change applies the order but for the bump.
+func change(tx *bbolt.Tx, o order) error {
+	for _, name := range o.Clear {
+		if tx.Bucket([]byte(name)) != nil {
+			if err := tx.DeleteBucket([]byte(name)); err != nil {
+				return fmt.Errorf("empty %s: %w", name, err)
+			}
+		}
+		if _, err := tx.CreateBucket([]byte(name)); err != nil {
+			return fmt.Errorf("empty %s: %w", name, err)
+		}
+	}
+	for _, r := range o.Delete {
+		if b := tx.Bucket([]byte(r.Bucket)); b != nil {
+			if err := b.Delete(r.Key); err != nil {
+				return fmt.Errorf("delete %s of %s: %w", r.Key, r.Bucket, err)
+			}
+		}
+	}
+	for _, r := range o.Put {
+		b, err := tx.CreateBucketIfNotExists([]byte(r.Bucket))
+		if err != nil {
+			return fmt.Errorf("make %s: %w", r.Bucket, err)
+		}
+		if err := b.Put(r.Key, r.Value); err != nil {
+			return fmt.Errorf("put %s into %s: %w", r.Key, r.Bucket, err)
+		}
+	}
+	return nil
+}
+
+// checkHash hashes what the file now holds. It must come before the bump, which compacts all history.
+func checkHash(db *bbolt.DB, o order) (uint32, error) {
+	var hash uint32
+	err := db.View(func(tx *bbolt.Tx) (err error) {
+		hash, err = snapshot.HashKV(tx, o.Hash.Revision, o.Hash.CompactRevision)
+		return err
+	})
+	if err != nil {
+		return 0, fmt.Errorf("hash what was written: %w", err)
+	}
+	if hash != o.Want {
+		return 0, fmt.Errorf("HashKV of what was written is %08x at revision %d, the backup's is %08x", hash, o.Hash.Revision, o.Want)
+	}
+	return hash, nil
+}
+
+// bump puts an empty record far above the newest revision and schedules the compaction up to it, as etcdutl does: every
+// watch from before is told that its revision is gone, and no new revision was ever seen by anybody.
+func bump(tx *bbolt.Tx, o order) error {
+	newest, err := newestRevision(tx)
+	if err != nil {
+		return err
+	}
+	if newest != o.Newest {
+		return fmt.Errorf("the newest revision is %d where %d was expected", newest, o.Newest)
+	}
+	to := revisionKey(newest + o.Bump)
+	if err := tx.Bucket([]byte(keyBucket)).Put(to, []byte{}); err != nil {
+		return fmt.Errorf("raise the revision: %w", err)
+	}
+	if err := tx.Bucket([]byte(metaBucket)).Put([]byte(scheduledCompact), to); err != nil {
+		return fmt.Errorf("mark the revision compacted: %w", err)
+	}
+	return nil
+}
+
+// revisionLen is the length of a revision key: main, '_', sub. A tombstone's has one byte more.
+const revisionLen = 8 + 1 + 8
+
+// revisionKey is the key {main, 0}.
+func revisionKey(main int64) []byte {
+	key := make([]byte, revisionLen)
+	binary.BigEndian.PutUint64(key, uint64(main))
+	key[8] = '_'
+	return key
+}
+
+// newestRevision is where etcd will take its revision from: the last record or, if that has been compacted away, the
+// compaction; 1, where etcd begins, if there is neither.
+func newestRevision(tx *bbolt.Tx) (int64, error) {
+	newest := int64(1)
+	keys, meta := tx.Bucket([]byte(keyBucket)), tx.Bucket([]byte(metaBucket))
+	if keys == nil || meta == nil {
+		return 0, errors.New("the database has no bucket of keys, or none of meta data")
+	}
+	last, _ := keys.Cursor().Last()
+	for _, at := range [][]byte{last, meta.Get([]byte(scheduledCompact)), meta.Get([]byte(finishedCompact))} {
+		if at == nil {
+			continue
+		}
+		if len(at) < revisionLen || at[8] != '_' {
+			return 0, fmt.Errorf("%q is not a revision", at)
+		}
+		newest = max(newest, int64(binary.BigEndian.Uint64(at)))
+	}
+	return newest, nil
+}

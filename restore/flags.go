@@ -1,0 +1,141 @@
+package restore
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// etcdFlags are the flags a restored member is started with. Certificates are not among them: only their owner knows where
+// they are.
+//
+// The state is "existing" although the cluster is new. On a restored directory etcd takes no notice of it; but should the directory be
+// missing (a forgotten mount, a wrong path), "new" would found an empty cluster under the same token, where "existing"
+// makes etcd ask the other members and refuse to start.
+func (p *Plan) etcdFlags(t Target) []string {
+	var m Member
+	for _, each := range p.Members {
+		if each.Name == t.Member {
+			m = each
+		}
+	}
+	clients := m.ClientURLs
+	if len(clients) == 0 {
+		clients = []string{clientURL(m.PeerURLs[0])}
+	}
+	return []string{
+		"--name=" + m.Name,
+		"--data-dir=" + t.Dir,
+		"--initial-cluster=" + initialCluster(p.Members),
+		"--initial-cluster-token=" + p.Token,
+		"--initial-cluster-state=existing",
+		"--initial-advertise-peer-urls=" + strings.Join(m.PeerURLs, ","),
+		"--listen-peer-urls=" + listenURLs(m.PeerURLs),
+		"--advertise-client-urls=" + strings.Join(clients, ","),
+		"--listen-client-urls=" + listenURLs(clients),
+		"--quota-backend-bytes=" + strconv.FormatInt(p.Quota, 10),
+	}
+}
+
+// clientURL guesses where a member serves clients from where it serves its peers.
+func clientURL(peer string) string {
+	u, err := url.Parse(peer)
+	if err != nil {
+		return peer // cannot be: it was checked
+	}
+	return u.Scheme + "://" + net.JoinHostPort(u.Hostname(), "2379")
+}
+
+// listenURLs puts an address where a name stands, which etcd does not listen on: every address of the machine.
+func listenURLs(advertised []string) string {
+	var all []string
+	seen := map[string]bool{}
+	for _, a := range advertised {
+		if u, err := url.Parse(a); err == nil && u.Hostname() != "localhost" {
+			if _, err := netip.ParseAddr(u.Hostname()); err != nil {
+				a = u.Scheme + "://" + net.JoinHostPort("0.0.0.0", u.Port())
+			}
+		}
+		if !seen[a] {
+			seen[a] = true
+			all = append(all, a)
+		}
+	}
+	return strings.Join(all, ",")
+}
+
+// Arguments are those of `lifeboat restore` that make member's directory with the same token, bump and ids on its own node.
+// Where backups are and what opens them is the caller's to add.
+func (p *Plan) Arguments(member, dataDir string) []string {
+	args := []string{p.Source.ID}
+	if p.Source.File != "" {
+		args = []string{p.Source.File}
+		if p.Source.Raw {
+			args = append(args, "--raw")
+		}
+	}
+	args = append(args, "--member", member, "--data-dir", dataDir, "--initial-cluster", initialCluster(p.Members))
+	if p.Attempt > 1 {
+		args = append(args, "--attempt", strconv.Itoa(p.Attempt))
+	}
+	if p.NoBump {
+		args = append(args, "--no-bump")
+	}
+	if p.EtcdVersion != "" {
+		args = append(args, "--etcd-version", p.EtcdVersion)
+	}
+	if p.MaxAge > 0 {
+		args = append(args, "--max-age", p.MaxAge.String())
+	}
+	for _, accept := range []struct {
+		flag string
+		on   bool
+	}{
+		{"--accept-unsigned", p.Trust.AcceptUnsigned},
+		{"--accept-suspect", p.AcceptSuspect},
+		{"--accept-storage-version", p.AcceptStorageVersion},
+		{"--ignore-free-space", p.IgnoreFreeSpace},
+	} {
+		if accept.on {
+			args = append(args, accept.flag)
+		}
+	}
+	return args
+}
+
+// others are the arguments for every member that this run does not make. Their data directories are taken to be where this
+// one's is.
+func (p *Plan) others() map[string][]string {
+	if p.Only == "" {
+		return nil
+	}
+	all := map[string][]string{}
+	for _, m := range p.Members {
+		if m.Name == p.Only {
+			continue
+		}
+		dir := p.DataDir
+		if dir == "" {
+			dir = p.Out + "/" + m.Name
+		}
+		all[m.Name] = p.Arguments(m.Name, dir)
+	}
+	return all
+}
+
+// ageOf spells a duration in the largest unit that fits, for messages.
+func ageOf(d time.Duration) string {
+	switch {
+	case d < time.Minute:
+		return d.Round(time.Second).String()
+	case d < time.Hour:
+		return fmt.Sprintf("%d min", d/time.Minute)
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%d h %02d min", d/time.Hour, d%time.Hour/time.Minute)
+	}
+	return fmt.Sprintf("%d days", d/(24*time.Hour))
+}

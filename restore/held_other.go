@@ -1,0 +1,6 @@
+//go:build !linux
+
+package restore
+
+// holderOf does not know here.
+func holderOf(string) string { return "" }

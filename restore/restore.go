@@ -1,0 +1,242 @@
+// Package restore makes etcd data directories of a backup: it plans, checks, fetches, opens, verifies, and makes the
+// directory of every member of a new cluster, or of one.
+//
+// It never touches an existing data directory, it opens nothing before its digest was checked and lets no file of unknown
+// content near this process: what reads or changes a database runs in a process of its own. It leaves either complete
+// directories or none: until the last rename everything lies in a stage no etcd can start on.
+package restore
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"os"
+	"sync"
+	"time"
+
+	"filippo.io/age"
+
+	"github.com/lifeboat-dr/lifeboat/catalog"
+	"github.com/lifeboat-dr/lifeboat/snapshot"
+)
+
+// A Step is a part of a restore, for progress and timings.
+type Step string
+
+// The steps, in their order.
+const (
+	StepFetch   Step = "fetch"   // the sealed object, and its digest
+	StepOpen    Step = "open"    // decrypt, decompress, digest of the plain bytes
+	StepInspect Step = "inspect" // structure, revision and HashKV of what came, while the other members' files are written
+	StepEdit    Step = "edit"    // membership, alarms, HashKV of what was written, bump
+	StepSync    Step = "sync"    // every member's file equal to the edited one, and on the disk
+	StepFinish  Step = "finish"  // write-ahead logs, rename
+)
+
+// Deps are what a restore works with.
+type Deps struct {
+	Sinks      []catalog.Named // every sink that may have a copy; not needed for a local file
+	Identities []age.Identity  // not needed for what is not encrypted
+	Now        func() time.Time
+	Log        *slog.Logger
+	Progress   func(s Step, done, total int64) // bytes; may be nil, is never called by two goroutines at once
+
+	named bool                     // test: files have names from the beginning, as where nameless ones cannot be made
+	at    func(point string) error // test: called at every point where something has just been done
+}
+
+// A Timing is how long a step took.
+type Timing struct {
+	Step Step          `json:"step"`
+	Took time.Duration `json:"took"`
+}
+
+// A MemberResult is a directory that was made.
+type MemberResult struct {
+	Name  string   `json:"name"`
+	ID    uint64   `json:"id"`
+	Dir   string   `json:"dir"`
+	Flags []string `json:"flags"` // for etcd; certificates are not among them
+}
+
+// A Result is what Run has made.
+type Result struct {
+	Source      Source
+	Token       string
+	ClusterID   uint64
+	Members     []MemberResult
+	Others      map[string][]string // member → arguments of `lifeboat restore` for its own node; see Plan.Arguments
+	Hash        snapshot.Hash       // of every member's file, computed from what was written, before the bump
+	Revision    int64               // the newest, bump included
+	Info        *snapshot.Info      // what inspection found in the plain file
+	Sink        string              // where the copy came from; "" for a local file
+	Skipped     []*Copy             // copies that could not be used
+	OpenedWith  string              // fingerprint of the key that opened it; "" for none, or one that cannot tell
+	Bytes       int64               // of each member's database
+	Quota       int64
+	Differences []string
+	NotHeld     []string
+	Timings     []Timing
+}
+
+// Run carries out a plan, which it checks first. When it returns an error, nothing is left of it. Errors are those of Check,
+// *NoCopyError for a backup no sink has a whole copy of, and what matches crypto.ErrNoIdentity, crypto.ErrDamaged,
+// snapshot.ErrDamaged; or the context's cause.
+func Run(ctx context.Context, p Plan, d Deps) (res *Result, err error) {
+	if d.Now == nil {
+		d.Now = time.Now
+	}
+	if d.Log == nil {
+		d.Log = slog.New(slog.DiscardHandler)
+	}
+	if d.at == nil {
+		d.at = func(string) error { return nil }
+	}
+	if err := p.Check(ctx, d.Now(), d.Identities); err != nil {
+		return nil, err
+	}
+	r := &runner{Deps: d, plan: &p, result: &Result{Source: p.Source, Token: p.Token, ClusterID: p.ClusterID, Quota: p.Quota}}
+	defer func() {
+		if clean := r.close(); clean != nil {
+			res, err = nil, errors.Join(err, clean)
+		}
+	}()
+	if err := r.all(ctx); err != nil {
+		return nil, err
+	}
+	return r.result, nil
+}
+
+// runner is a restore under way.
+type runner struct {
+	Deps
+	plan    *Plan
+	cluster *cluster
+	stage   *stage
+	editor  *editor
+	files   []*os.File // the database of each target; the first is edited, the others are its clones
+	before  layout     // of the first, before the edit
+	shared  bool       // clones can share the blocks of the first
+	done    bool       // the directories are in their place
+	result  *Result
+
+	step  Step
+	since time.Time
+	mu    sync.Mutex // guards moved
+	moved int64
+	total int64
+}
+
+// all does one step after the other.
+func (r *runner) all(ctx context.Context) error {
+	if err := r.begin(); err != nil {
+		return err
+	}
+	for _, s := range []struct {
+		step Step
+		do   func(ctx context.Context) error
+	}{
+		{StepFetch, r.bring}, {StepInspect, r.inspect}, {StepEdit, r.edit}, {StepSync, r.settle}, {StepFinish, r.finish},
+	} {
+		r.enter(s.step, 0)
+		if err := s.do(ctx); err != nil {
+			return err
+		}
+		if err := r.point(ctx, string(s.step)); err != nil {
+			return err
+		}
+	}
+	r.leave()
+	r.report()
+	return nil
+}
+
+// begin removes what killed restores have left in this place, and makes the stage.
+func (r *runner) begin() (err error) {
+	if r.cluster, err = newCluster(r.plan.Token, r.plan.Members); err != nil {
+		return err
+	}
+	for _, dir := range r.plan.Leftovers {
+		r.Log.Warn("removing what a killed restore has left", "dir", dir)
+		if err := os.RemoveAll(dir); err != nil {
+			return err
+		}
+	}
+	parent, name, _ := r.plan.place()
+	if r.stage, err = newStage(parent, name, r.named); err != nil {
+		return err
+	}
+	for range r.plan.Dirs {
+		f, err := r.stage.create()
+		if err != nil {
+			return err
+		}
+		r.files = append(r.files, f)
+	}
+	r.shared = len(r.files) > 1 && r.stage.canShare()
+	return nil
+}
+
+// close ends everything; unless all was done, it removes everything too.
+func (r *runner) close() error {
+	var errs []error
+	if r.editor != nil {
+		r.editor.stop()
+	}
+	for _, f := range r.files {
+		_ = f.Close() // synced before, or about to be removed
+	}
+	switch {
+	case r.stage == nil:
+	case r.done:
+		r.stage.done()
+	default:
+		errs = append(errs, r.stage.discard())
+	}
+	return errors.Join(errs...)
+}
+
+// point is passed between any two acts: it ends a restore whose context is over.
+func (r *runner) point(ctx context.Context, name string) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return r.at(name)
+}
+
+func (r *runner) enter(s Step, total int64) {
+	r.leave()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.step, r.since, r.moved, r.total = s, time.Now(), 0, total
+	r.Log.Info("restoring", "step", string(s))
+}
+
+func (r *runner) leave() {
+	if r.step != "" {
+		r.result.Timings = append(r.result.Timings, Timing{r.step, time.Since(r.since)})
+	}
+	r.step = ""
+}
+
+// advance reports n bytes more of the present step.
+func (r *runner) advance(n int64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.moved += n
+	if r.Progress != nil {
+		r.Progress(r.step, r.moved, r.total)
+	}
+}
+
+// report completes the result.
+func (r *runner) report() {
+	p := r.plan
+	for _, t := range p.Dirs {
+		r.result.Members = append(r.result.Members, MemberResult{
+			Name: t.Member, ID: uint64(r.cluster.member(t.Member).ID), Dir: t.Dir, Flags: p.etcdFlags(t),
+		})
+	}
+	r.result.Others = p.others()
+	r.result.Differences, r.result.NotHeld = p.differences(), p.notHeld()
+}
