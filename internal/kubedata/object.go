@@ -14,9 +14,9 @@ type kind struct {
 	path       string
 	group      string // apiVersion
 	name       string
-	size       int  // natural size of a value, about
-	cluster    bool // not in a namespace
-	expires    bool // on a lease
+	size       int    // natural size of a value, about
+	cluster    bool   // not in a namespace
+	expires    bool   // on a lease
 	encryption string // what the API server's encryption at rest writes before the ciphertext
 }
 

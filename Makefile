@@ -1,0 +1,50 @@
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LINT := go tool -modfile=e2e/tools/lint/go.mod
+# Servers are started by these tests: a cached result says nothing, and more than two packages at a time starve each other.
+TEST := go test -count=1 -p 2
+export GOTOOLCHAIN ?= local
+
+.PHONY: demo build test test-node test-long lint vet layout bench tools debian clean
+
+# The main job from end to end, with nothing installed: a cluster backed up, destroyed, brought back and compared.
+demo: build
+	bin/lifeboat demo
+
+build:
+	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/lifeboat ./cmd/lifeboat
+
+# Everything a change must pass.
+test: lint tools
+	$(TEST) -timeout 30m ./...
+
+# What needs Debian's packages or root. Its tests are called TestNode… and have the build tag node.
+test-node: tools debian
+	$(TEST) -timeout 30m -tags node -run '^TestNode' ./...
+
+# The same tests as test, with the full counts of the suites that kill, flip and race.
+test-long: tools
+	LIFEBOAT_TEST_LONG=1 $(TEST) -timeout 75m ./...
+
+lint: vet layout
+	$(LINT) staticcheck -tags node ./...
+	@badly=$$(git ls-files -z '*.go' | xargs -0 $(LINT) gofumpt -l) && test -z "$$badly" || { echo "gofumpt would change: $$badly"; exit 1; }
+
+vet:
+	go vet -tags node ./...
+
+# The import table, and what may stand nowhere in the source.
+layout:
+	$(TEST) ./e2e/layout
+
+bench: build tools
+	go run ./e2e/bench
+
+# The servers and stock tools that the tests run, built into .cache before any test waits for one.
+tools:
+	go run ./e2e/tools/build
+
+debian:
+	e2e/tools/debian.sh
+
+clean:
+	rm -rf bin dist .cache
