@@ -246,3 +246,10 @@ func wantKeyError(t *testing.T, err error, file string, line int, reason, hint s
 		t.Errorf("%q does not name file and line", err)
 	}
 }
+
+func identities(pairs ...pair) (ids []age.Identity) {
+	for _, p := range pairs {
+		ids = append(ids, p.id)
+	}
+	return ids
+}

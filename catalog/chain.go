@@ -1,0 +1,39 @@
+package catalog
+
+import "fmt"
+
+// checkChain follows every manifest to its predecessor: a missing one is a gap, another text under its id is a problem.
+func (l *Listing) checkChain() {
+	texts := make(map[ID]string)
+	for _, e := range l.Entries {
+		texts[e.ID] = e.TextSHA256
+	}
+	for _, e := range l.Entries {
+		if e.Previous == nil {
+			continue
+		}
+		text, ok := texts[e.Previous.ID]
+		switch {
+		case !ok:
+			l.Gaps = append(l.Gaps, Gap{e.ID, e.Previous.ID})
+		case text != e.Previous.TextSHA256:
+			err := fmt.Errorf("%w: it follows another %s than the one that is there", ErrNotAuthentic, e.Previous.ID)
+			l.Problems = append(l.Problems, &Problem{e.Sinks[0], ManifestKey(l.Cluster, e.ID), e.ID, err})
+		}
+	}
+}
+
+// Link makes a new manifest continue what is there: it sets Sequence, Previous, Lineage.First and Suspect. ID, Started, Finished, Revision,
+// LiveKeys and Lineage.EtcdClusterID must be set.
+func (l Listing) Link(m *Manifest) {
+	m.Lineage, m.Suspect.Reasons = Continue(l.Entries, *m)
+	m.Sequence, m.Previous = 1, nil
+	if n := len(l.Entries); n > 0 {
+		newest := l.Entries[n-1]
+		m.Sequence = newest.Sequence + 1
+		m.Previous = &Previous{newest.ID, newest.TextSHA256}
+	} else if len(l.Problems) > 0 {
+		// Not the first of all, perhaps: what is unseen must not be taken for absent.
+		m.Suspect.Reasons = append(m.Suspect.Reasons, fmt.Sprintf("no earlier backup could be seen, but perhaps there are some: %v", l.Problems[0]))
+	}
+}

@@ -1,0 +1,64 @@
+package catalog
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/lifeboat-dr/lifeboat/sinks"
+)
+
+var (
+	// ErrNotFound: no such backup (exit code 6).
+	ErrNotFound = errors.New("no such backup")
+	// ErrDamaged: bytes are missing or are not those that were written (exit code 7).
+	ErrDamaged = errors.New("damaged")
+	// ErrNotAuthentic: a signature is missing or wrong where a key is trusted, or an object stands in another's place (exit code 12).
+	ErrNotAuthentic = errors.New("not authentic")
+	// ErrUnsupported: a format or kind that this version does not know (exit code 9): intact, but not to be guessed at.
+	ErrUnsupported = errors.New("not supported by this version of lifeboat")
+	// ErrUsage: what was asked for cannot be understood, or fits several backups (exit code 2).
+	ErrUsage = errors.New("usage")
+	// ErrSeveralClusters is matched by *SeveralClustersError (exit code 2).
+	ErrSeveralClusters = errors.New("several clusters")
+)
+
+// SeveralClustersError tells that the sinks hold several clusters and none was named.
+type SeveralClustersError struct{ Clusters []string }
+
+func (e *SeveralClustersError) Error() string {
+	return fmt.Sprintf("backups of %d clusters are here and none was named: %s", len(e.Clusters), strings.Join(e.Clusters, ", "))
+}
+
+// Is makes the error match ErrSeveralClusters.
+func (e *SeveralClustersError) Is(target error) bool { return target == ErrSeveralClusters }
+
+// usageError matches ErrUsage without having its text.
+type usageError string
+
+func (e usageError) Error() string { return string(e) }
+
+func (usageError) Is(target error) bool { return target == ErrUsage }
+
+func usagef(format string, args ...any) error { return usageError(fmt.Sprintf(format, args...)) }
+
+// A Problem is an object, or a sink as a whole, that could not be taken into account.
+type Problem struct {
+	Sink string // as shown to people
+	Key  string // "" for the sink as a whole
+	ID   ID     // of the backup concerned, where the key tells
+	Err  error  // matches one of this package's errors, or is the sink's
+}
+
+func (p *Problem) Error() string {
+	var named *sinks.Error
+	switch {
+	case errors.As(p.Err, &named): // tells both already
+		return p.Err.Error()
+	case p.Key == "":
+		return fmt.Sprintf("sink %s: %v", p.Sink, p.Err)
+	}
+	return fmt.Sprintf("%s in %s: %v", p.Key, p.Sink, p.Err)
+}
+
+func (p *Problem) Unwrap() error { return p.Err }

@@ -1,0 +1,124 @@
+package catalog
+
+import (
+	"fmt"
+	"slices"
+)
+
+// A history is the backups of one lineage, in id order.
+type history struct {
+	Lineage
+	entries  []Entry
+	accepted bool
+}
+
+func (h *history) newest() Entry { return h.entries[len(h.entries)-1] }
+
+// histories sorts backups into lineages, oldest lineage first. A lineage is accepted if a person said so about one of its backups, or
+// if one of them was written without suspicion: suspicion is sticky, so that one was the first of all or came after the acceptance.
+func histories(entries []Entry) []*history {
+	byLineage := make(map[Lineage]*history)
+	var all []*history
+	for _, e := range entries {
+		h := byLineage[e.Lineage]
+		if h == nil {
+			h = &history{Lineage: e.Lineage}
+			byLineage[e.Lineage] = h
+			all = append(all, h)
+		}
+		h.entries = append(h.entries, e)
+		h.accepted = h.accepted || e.Accepted || len(e.Suspect.Reasons) == 0
+	}
+	slices.SortStableFunc(all, func(a, b *history) int { return compareIDs(a.First, b.First) })
+	return all
+}
+
+func compareIDs(a, b ID) int {
+	switch {
+	case a < b:
+		return -1
+	case a > b:
+		return 1
+	}
+	return 0
+}
+
+// current returns the newest accepted lineage, nil if there is none.
+func current(all []*history) *history {
+	for _, h := range slices.Backward(all) {
+		if h.accepted {
+			return h
+		}
+	}
+	return nil
+}
+
+// Continue decides which lineage a new backup belongs to, and whether that is suspect. entries are the backups that exist, in id
+// order; of m the ID, Started, Finished, Revision, LiveKeys and Lineage.EtcdClusterID count.
+//
+// A backup continues the newest lineage of its etcd cluster id if its revision is at least the highest among that lineage's backups
+// finished before it started, and its live keys are not less than half of the newest one's among them. Otherwise it begins a new lineage,
+// suspect until a person accepts it; what continues a suspect lineage is suspect too. Lineages older than the newest accepted one are
+// over: what would continue them comes from a cluster that was given up. The first backup of all is not suspect.
+// All three conditions count because a cluster wiped and started again by the same script has the same cluster id.
+func Continue(entries []Entry, m Manifest) (Lineage, []string) {
+	own := Lineage{First: m.ID, EtcdClusterID: m.Lineage.EtcdClusterID}
+	all := histories(entries)
+	if len(all) == 0 {
+		return own, nil
+	}
+	head := current(all)
+	var last *history // the newest lineage of this etcd cluster
+	for _, h := range all {
+		if h.EtcdClusterID == m.Lineage.EtcdClusterID {
+			last = h
+		}
+	}
+	if last == nil {
+		before := all[len(all)-1]
+		if head != nil {
+			before = head
+		}
+		return own, []string{fmt.Sprintf("the etcd cluster id is %s, and was %s in %s", own.EtcdClusterID, before.EtcdClusterID, before.newest().ID)}
+	}
+	if head != nil && last.First < head.First {
+		return own, []string{fmt.Sprintf("the etcd cluster id is %s, as before the lineage of %s was accepted in its place", own.EtcdClusterID, head.First)}
+	}
+	if reasons := regressions(last, m); len(reasons) > 0 {
+		return own, reasons
+	}
+	if !last.accepted {
+		return last.Lineage, slices.Clone(last.newest().Suspect.Reasons)
+	}
+	return last.Lineage, nil
+}
+
+// overlap reports whether two backups were made at the same time by racing writers, so that either may hold the later state.
+// One that exists already and claims to have started after m was finished is not: a clock was wrong, and must not hide it.
+func overlap(e, m Manifest) bool {
+	return !e.Finished.Before(m.Started) && (m.Finished.IsZero() || !e.Started.After(m.Finished))
+}
+
+// regressions compares a new backup with those of a lineage that were finished before it started.
+func regressions(h *history, m Manifest) (reasons []string) {
+	var highest, newest *Entry
+	for i := range h.entries {
+		e := &h.entries[i]
+		if e.ID == m.ID || overlap(e.Manifest, m) {
+			continue
+		}
+		if newest = e; highest == nil || e.Revision >= highest.Revision {
+			highest = e
+		}
+	}
+	if newest == nil {
+		return nil
+	}
+	if m.Revision < highest.Revision {
+		reasons = append(reasons, fmt.Sprintf("the revision went back from %d in %s to %d", highest.Revision, highest.ID, m.Revision))
+	}
+	if m.LiveKeys < newest.LiveKeys-m.LiveKeys { // written so that it cannot overflow
+		reasons = append(reasons, fmt.Sprintf("of %d live keys in %s only %d are left", newest.LiveKeys, newest.ID, m.LiveKeys))
+	}
+	return reasons
+}

@@ -1,0 +1,287 @@
+package catalog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"slices"
+	"strings"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// fetches is how many notes are fetched at once from each sink: a year of backups is thousands of them.
+const fetches = 16
+
+// An Entry is a backup that exists.
+type Entry struct {
+	Manifest
+	Sig        Signature `json:"signature"`
+	TextSHA256 string    `json:"text_sha256"` // what the next manifest names
+	Sinks      []string  `json:"sinks"`       // names of the sinks that hold this manifest, in the order given
+	Accepted   bool      `json:"accepted"`    // a person accepted the lineage by this backup
+	Held       bool      `json:"held"`        // a person forbade its removal
+	Doubts     []string  `json:"doubts"`      // why its lineage is suspect; none, or no longer, if empty
+}
+
+// A Gap is a manifest named as predecessor that is in no sink. Pruning makes gaps; so does whoever removes backups.
+type Gap struct {
+	ID      ID // of the backup whose predecessor is missing
+	Missing ID
+}
+
+// A Listing is what the sinks hold of one cluster.
+type Listing struct {
+	Cluster  string
+	Entries  []Entry // in id order, so oldest first
+	Problems []*Problem
+	Gaps     []Gap
+	// IgnoredMarks counts marks without the signature of a trusted key where there are trusted keys.
+	IgnoredMarks int
+	// Others names the other clusters in the sinks, and is filled only if there is nothing of this one.
+	Others []string
+}
+
+// List reads every manifest and mark of a cluster from every sink, several at once. Without a name the cluster is the one that is there;
+// *SeveralClustersError if there are several. Manifests that are damaged, foreign, not authentic or different between
+// sinks, and sinks that cannot be reached, are told as problems. It is an error only if no sink can be read.
+func List(ctx context.Context, ss []Named, cluster string, t Trust) (Listing, error) {
+	if cluster == "" {
+		names, _, err := Clusters(ctx, ss) // a problem will show again below
+		switch {
+		case err != nil:
+			return Listing{}, err
+		case len(names) > 1:
+			return Listing{}, &SeveralClustersError{names}
+		case len(names) == 0:
+			return Listing{}, nil
+		}
+		cluster = names[0]
+	} else if err := CheckCluster(cluster); err != nil {
+		return Listing{}, err
+	}
+	l := Listing{Cluster: cluster}
+	held := make([]holdings, len(ss))
+	problems, err := eachSink(ctx, ss, func(ctx context.Context, i int) (err error) {
+		if held[i].manifests, err = fetchAll(ctx, ss[i], manifests(cluster)); err != nil {
+			return err
+		}
+		held[i].marks, err = fetchAll(ctx, ss[i], marks(cluster))
+		return err
+	})
+	if err != nil {
+		return Listing{}, err
+	}
+	l.Problems = problems
+	l.mergeManifests(ss, held, t)
+	l.mergeMarks(ss, held, t)
+	l.checkChain()
+	l.doubt()
+	if len(l.Entries) == 0 && len(l.Problems) == 0 {
+		if l.Others, _, err = Clusters(ctx, ss); err != nil {
+			return Listing{}, err
+		}
+	}
+	return l, nil
+}
+
+// Clusters names the clusters that have a manifest in any sink, sorted. It has to read the listing of every sink from end to end.
+// It is an error only if no sink can be read.
+func Clusters(ctx context.Context, ss []Named) ([]string, []*Problem, error) {
+	found := make([]map[string]bool, len(ss))
+	problems, err := eachSink(ctx, ss, func(ctx context.Context, i int) error {
+		found[i] = make(map[string]bool)
+		for o, err := range ss[i].List(ctx, root) {
+			if err != nil {
+				return err
+			}
+			name, rest, _ := strings.Cut(strings.TrimPrefix(o.Key, root), "/")
+			if strings.HasPrefix(rest, "manifests/") && CheckCluster(name) == nil {
+				found[i][name] = true
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	all := make(map[string]bool)
+	for _, f := range found {
+		maps.Copy(all, f)
+	}
+	return slices.Sorted(maps.Keys(all)), problems, nil
+}
+
+// eachSink runs f for every sink at once. A failing sink is a problem, unless all fail or the context ended.
+func eachSink(ctx context.Context, ss []Named, f func(ctx context.Context, i int) error) ([]*Problem, error) {
+	errs := make([]error, len(ss))
+	var g errgroup.Group
+	for i := range ss {
+		g.Go(func() error {
+			errs[i] = f(ctx, i)
+			return nil // one sink's failure must not end the others' work
+		})
+	}
+	_ = g.Wait() // always nil, see above
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("list backups: %w", err)
+	}
+	var problems []*Problem
+	for i, err := range errs {
+		if err != nil {
+			problems = append(problems, &Problem{Sink: ss[i].Name, Err: err})
+		}
+	}
+	switch {
+	case len(ss) == 0:
+		return nil, usagef("there is no sink to look into")
+	case len(problems) == len(ss):
+		var err error = problems[0]
+		for _, p := range problems[1:] {
+			err = fmt.Errorf("%w; %w", err, p)
+		}
+		return nil, fmt.Errorf("list backups: %w", err)
+	}
+	return problems, nil
+}
+
+// holdings is what one sink holds; nothing if it could not be read.
+type holdings struct{ manifests, marks []fetched }
+
+// fetched is a note as it came, or why it did not.
+type fetched struct {
+	key  string
+	data []byte
+	err  error
+}
+
+// fetchAll fetches every note under a prefix, in key order. An error is one of listing; those of single notes are kept beside them.
+func fetchAll(ctx context.Context, s Named, prefix string) ([]fetched, error) {
+	var all []fetched
+	for o, err := range s.List(ctx, prefix) {
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, fetched{key: o.Key})
+	}
+	var g errgroup.Group
+	g.SetLimit(fetches)
+	for i := range all {
+		g.Go(func() error {
+			all[i].data, all[i].err = getNote(ctx, s, all[i].key)
+			return nil // kept in its place
+		})
+	}
+	_ = g.Wait() // always nil, see above
+	// What was removed since it was listed does not exist.
+	return slices.DeleteFunc(all, func(f fetched) bool { return errors.Is(f.err, fs.ErrNotExist) }), nil
+}
+
+// mergeManifests makes one list of what the sinks hold.
+func (l *Listing) mergeManifests(ss []Named, held []holdings, t Trust) {
+	at := make(map[ID]int)
+	for i := range held {
+		for _, f := range held[i].manifests {
+			e, err := readEntry(l.Cluster, f, t)
+			n, known := at[e.ID]
+			switch {
+			case err != nil:
+				id, _ := parseManifestKey(l.Cluster, f.key)
+				l.Problems = append(l.Problems, &Problem{ss[i].Name, f.key, id, err})
+			case !known:
+				e.Sinks = []string{ss[i].Name}
+				at[e.ID] = len(l.Entries)
+				l.Entries = append(l.Entries, e)
+			case e.TextSHA256 != l.Entries[n].TextSHA256:
+				err := fmt.Errorf("%w: it differs from the manifest of the same id in %s", ErrNotAuthentic, l.Entries[n].Sinks[0])
+				l.Problems = append(l.Problems, &Problem{ss[i].Name, f.key, e.ID, err})
+			default:
+				l.Entries[n].Sinks = append(l.Entries[n].Sinks, ss[i].Name)
+			}
+		}
+	}
+	slices.SortFunc(l.Entries, func(a, b Entry) int { return compareIDs(a.ID, b.ID) })
+}
+
+func readEntry(cluster string, f fetched, t Trust) (Entry, error) {
+	if f.err != nil {
+		return Entry{}, f.err
+	}
+	id, err := parseManifestKey(cluster, f.key)
+	if err != nil {
+		return Entry{}, err
+	}
+	m, sig, err := Decode(f.data, t)
+	if err != nil {
+		return Entry{}, err
+	}
+	if m.ID != id || m.Cluster != cluster {
+		return Entry{}, fmt.Errorf("manifest: %w: it is the one of %s of cluster %s", ErrNotAuthentic, m.ID, m.Cluster)
+	}
+	return Entry{Manifest: m, Sig: sig, TextSHA256: TextSHA256(f.data)}, nil
+}
+
+// mergeMarks applies what was decided: of hold and release the last by key wins.
+func (l *Listing) mergeMarks(ss []Named, held []holdings, t Trust) {
+	decided := make(map[string]Mark)
+	ignored := make(map[string]bool)
+	for i := range held {
+		for _, f := range held[i].marks {
+			id, _, _, err := parseMarkKey(l.Cluster, f.key)
+			if err == nil {
+				err = f.err
+			}
+			var m Mark
+			if err == nil {
+				m, err = DecodeMark(f.key, f.data, t)
+			}
+			switch {
+			case err == nil:
+				decided[f.key] = m
+			case t.Verifiers != nil && errors.Is(err, ErrNotAuthentic):
+				ignored[f.key] = true
+			default:
+				l.Problems = append(l.Problems, &Problem{ss[i].Name, f.key, id, err})
+			}
+		}
+	}
+	for key := range ignored {
+		if _, elsewhere := decided[key]; !elsewhere {
+			l.IgnoredMarks++
+		}
+	}
+	byID := make(map[ID]int)
+	for i, e := range l.Entries {
+		byID[e.ID] = i
+	}
+	for _, key := range slices.Sorted(maps.Keys(decided)) {
+		m := decided[key]
+		i, ok := byID[m.ID]
+		if !ok { // of a backup that was removed
+			continue
+		}
+		switch m.Mark {
+		case MarkHold:
+			l.Entries[i].Held = true
+		case MarkRelease:
+			l.Entries[i].Held = false
+		case MarkAccept:
+			l.Entries[i].Accepted = true
+		}
+	}
+}
+
+// doubt spreads the suspicion of lineages over their backups.
+func (l *Listing) doubt() {
+	suspect := make(map[Lineage]bool)
+	for _, h := range histories(l.Entries) {
+		suspect[h.Lineage] = !h.accepted
+	}
+	for i := range l.Entries {
+		if e := &l.Entries[i]; suspect[e.Lineage] {
+			e.Doubts = e.Suspect.Reasons
+		}
+	}
+}
