@@ -2,9 +2,8 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LINT := go tool -modfile=e2e/tools/lint/go.mod
 # Servers are started by these tests: a cached result says nothing, and more than two packages at a time starve each other.
 TEST := go test -count=1 -p 2
-export GOTOOLCHAIN ?= local
 
-.PHONY: demo build test test-node test-long lint vet layout bench tools debian clean
+.PHONY: demo build test test-node test-long lint vet layout bench tools debian
 
 # The main job from end to end, with nothing installed: a cluster backed up, destroyed, brought back and compared.
 demo: build
@@ -45,6 +44,3 @@ tools:
 
 debian:
 	e2e/tools/debian.sh
-
-clean:
-	rm -rf bin dist .cache
