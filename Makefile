@@ -1,5 +1,10 @@
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LINT := go tool -modfile=e2e/tools/lint/go.mod
+
+# One way to build for everything, so that tests and the release share the build cache.
+export CGO_ENABLED := 0
+export GOFLAGS := -trimpath -buildvcs=false
+
 # Servers are started by these tests: a cached result says nothing, and more than two packages at a time starve each other.
 TEST := go test -count=1 -p 2
 
@@ -10,7 +15,7 @@ demo: build
 	bin/lifeboat demo
 
 build:
-	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/lifeboat ./cmd/lifeboat
+	go build -ldflags '-s -w -X main.version=$(VERSION)' -o bin/lifeboat ./cmd/lifeboat
 
 # Everything a change must pass.
 test: lint tools
@@ -35,7 +40,7 @@ vet:
 layout:
 	$(TEST) ./e2e/layout
 
-bench: build tools
+bench: tools debian
 	go run ./e2e/bench
 
 # The servers and stock tools that the tests run, built into .cache before any test waits for one.
