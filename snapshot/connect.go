@@ -131,7 +131,7 @@ func dial(ctx context.Context, t target, a *access, request time.Duration) (*lin
 		opts = append(opts, grpc.WithTransportCredentials(seen.watch(insecure.NewCredentials())))
 	}
 	explain := func(err error) *EndpointError {
-		text, hint := explain(err, seen.last(), t, a)
+		hint, text := explain(err, seen.last(), t, a)
 		return &EndpointError{Endpoint: t.url, Kind: ErrUnavailable, Err: text, Hint: hint}
 	}
 	// The passthrough resolver leaves the name to the dialler, which tries all its addresses.

@@ -172,4 +172,3 @@ func checkPages(tx *bbolt.Tx, info *Info) error {
 	info.FreePages = int64(tx.DB().Stats().FreePageN)
 	return nil
 }
-

@@ -19,15 +19,15 @@ import (
 const day = "2006-01-02 15:04 MST"
 
 // explain turns what a dial or a request returned, and what the witness saw below it, into an error for people and advice.
-func explain(err error, seen observation, t target, a *access) (error, string) {
+func explain(err error, seen observation, t target, a *access) (string, error) {
 	if errors.Is(err, errConnect) || (isTimeout(err) && seen.err != nil) {
 		return explainConnection(err, seen, t, a)
 	}
 	if isTimeout(err) {
-		return err, "check the address, the firewall and the health of this member"
+		return "check the address, the firewall and the health of this member", err
 	}
 	if errors.Is(err, context.Canceled) {
-		return err, ""
+		return "", err
 	}
 	return explainRequest(err, a)
 }
@@ -37,7 +37,7 @@ func isTimeout(err error) bool {
 }
 
 // explainConnection is for a connection that never came to be.
-func explainConnection(err error, seen observation, t target, a *access) (error, string) {
+func explainConnection(err error, seen observation, t target, a *access) (string, error) {
 	var (
 		dns    *net.DNSError
 		record tls.RecordHeaderError
@@ -45,34 +45,34 @@ func explainConnection(err error, seen observation, t target, a *access) (error,
 	host, _, _ := net.SplitHostPort(t.host)
 	switch {
 	case !t.tls && seen.tls:
-		return errors.New("the server speaks TLS, the endpoint says http"), "write https:// and give the cluster's CA and a client certificate"
+		return "write https:// and give the cluster's CA and a client certificate", errors.New("the server speaks TLS, the endpoint says http")
 	case seen.err == nil:
-		return err, "check the address, the firewall and the health of this member"
+		return "check the address, the firewall and the health of this member", err
 	case errors.As(seen.err, &record):
-		return errors.New("the server does not speak TLS, the endpoint says https"), "write http:// if this cluster really serves in plain text"
+		return "write http:// if this cluster really serves in plain text", errors.New("the server does not speak TLS, the endpoint says https")
 	case errors.Is(seen.err, syscall.ECONNREFUSED):
-		return errors.New("connection refused"), "is etcd running there, and is this its client port (usually 2379)?"
+		return "is etcd running there, and is this its client port (usually 2379)?", errors.New("connection refused")
 	case errors.As(seen.err, &dns) && dns.IsNotFound:
-		return fmt.Errorf("host name %s cannot be found", host), "check the spelling and this machine's DNS"
+		return "check the spelling and this machine's DNS", fmt.Errorf("host name %s cannot be found", host)
 	}
-	if text, hint := explainServerCert(seen.err, host, a); text != nil {
-		return text, hint
+	if hint, text := explainServerCert(seen.err, host, a); text != nil {
+		return hint, text
 	}
-	if text, hint := explainRefusal(seen.err, a, time.Now()); text != nil {
-		return text, hint
+	if hint, text := explainRefusal(seen.err, a, time.Now()); text != nil {
+		return hint, text
 	}
 	var timeout net.Error
 	if errors.As(seen.err, &timeout) && timeout.Timeout() {
-		return fmt.Errorf("no answer within %s", a.dialTimeout), "check the address, the firewall and the health of this member"
+		return "check the address, the firewall and the health of this member", fmt.Errorf("no answer within %s", a.dialTimeout)
 	}
 	if t.tls && a.leaf == nil {
-		return seen.err, "does this cluster want a client certificate?"
+		return "does this cluster want a client certificate?", seen.err
 	}
-	return seen.err, "is this the client port (usually 2379) of an etcd member?"
+	return "is this the client port (usually 2379) of an etcd member?", seen.err
 }
 
 // explainServerCert is for a server whose certificate we do not accept.
-func explainServerCert(err error, host string, a *access) (error, string) {
+func explainServerCert(err error, host string, a *access) (string, error) {
 	var (
 		unknown x509.UnknownAuthorityError
 		name    x509.HostnameError
@@ -81,11 +81,11 @@ func explainServerCert(err error, host string, a *access) (error, string) {
 	switch {
 	case errors.As(err, &unknown):
 		if a.caFile == "" {
-			return errors.New("the server's certificate is signed by an authority this system does not know"),
-				"give the cluster's CA certificate (kubeadm: /etc/kubernetes/pki/etcd/ca.crt)"
+			return "give the cluster's CA certificate (kubeadm: /etc/kubernetes/pki/etcd/ca.crt)",
+				errors.New("the server's certificate is signed by an authority this system does not know")
 		}
-		return fmt.Errorf("the server's certificate is not signed by the CA in %s", a.caFile),
-			issuerHint(unknown.Cert)
+		return issuerHint(unknown.Cert),
+			fmt.Errorf("the server's certificate is not signed by the CA in %s", a.caFile)
 	case errors.As(err, &name):
 		var names []string
 		if name.Certificate != nil {
@@ -94,17 +94,17 @@ func explainServerCert(err error, host string, a *access) (error, string) {
 				names = append(names, ip.String())
 			}
 		}
-		return fmt.Errorf("the server's certificate is not for %s", name.Host),
-			fmt.Sprintf("it is for %s: use one of these in the endpoint", strings.Join(names, ", "))
+		return fmt.Sprintf("it is for %s: use one of these in the endpoint", strings.Join(names, ", ")),
+			fmt.Errorf("the server's certificate is not for %s", name.Host)
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired && invalid.Cert != nil:
 		if time.Now().Before(invalid.Cert.NotBefore) {
-			return fmt.Errorf("the server's certificate is valid only from %s", invalid.Cert.NotBefore.UTC().Format(day)),
-				"check this machine's clock"
+			return "check this machine's clock",
+				fmt.Errorf("the server's certificate is valid only from %s", invalid.Cert.NotBefore.UTC().Format(day))
 		}
-		return fmt.Errorf("the server's certificate expired on %s", invalid.Cert.NotAfter.UTC().Format(day)),
-			"renew it on that member (kubeadm: kubeadm certs renew etcd-server), or check this machine's clock"
+		return "renew it on that member (kubeadm: kubeadm certs renew etcd-server), or check this machine's clock",
+			fmt.Errorf("the server's certificate expired on %s", invalid.Cert.NotAfter.UTC().Format(day))
 	}
-	return nil, ""
+	return "", nil
 }
 
 func issuerHint(cert *x509.Certificate) string {
@@ -115,12 +115,12 @@ func issuerHint(cert *x509.Certificate) string {
 }
 
 // explainRefusal is for a server that does not accept us. All it says is a TLS alert; why is seen from our own certificate.
-func explainRefusal(err error, a *access, now time.Time) (error, string) {
+func explainRefusal(err error, a *access, now time.Time) (string, error) {
 	var alert tls.AlertError
 	var op *net.OpError
 	remote := errors.As(err, &alert) || (errors.As(err, &op) && op.Op == "remote error")
 	if !remote {
-		return nil, ""
+		return "", nil
 	}
 	said := err.Error()
 	if _, after, ok := strings.Cut(said, "tls: "); ok {
@@ -128,48 +128,48 @@ func explainRefusal(err error, a *access, now time.Time) (error, string) {
 	}
 	switch {
 	case a.leaf == nil:
-		return fmt.Errorf("the server wants a client certificate (it says %q)", said),
-			"give a client certificate and its key (kubeadm: /etc/kubernetes/pki/etcd/healthcheck-client.crt)"
+		return "give a client certificate and its key (kubeadm: /etc/kubernetes/pki/etcd/healthcheck-client.crt)",
+			fmt.Errorf("the server wants a client certificate (it says %q)", said)
 	case now.After(a.leaf.NotAfter):
-		return fmt.Errorf("client certificate %s expired on %s", a.certFile, a.leaf.NotAfter.UTC().Format(day)),
-			"renew it (kubeadm: kubeadm certs renew etcd-healthcheck-client)"
+		return "renew it (kubeadm: kubeadm certs renew etcd-healthcheck-client)",
+			fmt.Errorf("client certificate %s expired on %s", a.certFile, a.leaf.NotAfter.UTC().Format(day))
 	case now.Before(a.leaf.NotBefore):
-		return fmt.Errorf("client certificate %s is valid only from %s", a.certFile, a.leaf.NotBefore.UTC().Format(day)),
-			"check this machine's clock"
+		return "check this machine's clock",
+			fmt.Errorf("client certificate %s is valid only from %s", a.certFile, a.leaf.NotBefore.UTC().Format(day))
 	default:
-		return fmt.Errorf("the server refuses client certificate %s (it says %q)", a.certFile, said),
-			"it has to be signed by the CA in etcd's --trusted-ca-file, for client authentication"
+		return "it has to be signed by the CA in etcd's --trusted-ca-file, for client authentication",
+			fmt.Errorf("the server refuses client certificate %s (it says %q)", a.certFile, said)
 	}
 }
 
 // explainRequest is for a request that was refused or failed on a working connection.
-func explainRequest(err error, a *access) (error, string) {
+func explainRequest(err error, a *access) (string, error) {
 	const root = "a snapshot needs the root role: etcdctl user grant-role USER root"
 	switch desc := rpctypes.ErrorDesc(err); desc {
 	case rpctypes.ErrorDesc(rpctypes.ErrGRPCAuthFailed):
-		return fmt.Errorf("wrong user or password for %q", a.user), fmt.Sprintf("the password was read from %s", a.passFile)
+		return fmt.Sprintf("the password was read from %s", a.passFile), fmt.Errorf("wrong user or password for %q", a.user)
 	case rpctypes.ErrorDesc(rpctypes.ErrGRPCUserEmpty):
-		return errors.New("authentication is on, and no user is given"), "give a user and a password file; " + root
+		return "give a user and a password file; " + root, errors.New("authentication is on, and no user is given")
 	case rpctypes.ErrorDesc(rpctypes.ErrGRPCPermissionDenied):
 		if a.user == "" {
-			return errors.New("permission denied"), root
+			return root, errors.New("permission denied")
 		}
-		return fmt.Errorf("permission denied to user %q", a.user), strings.Replace(root, "USER", a.user, 1)
+		return strings.Replace(root, "USER", a.user, 1), fmt.Errorf("permission denied to user %q", a.user)
 	case rpctypes.ErrorDesc(rpctypes.ErrGRPCInvalidAuthToken):
-		return errors.New("the login is no longer valid"), "was the password or a role changed meanwhile?"
+		return "was the password or a role changed meanwhile?", errors.New("the login is no longer valid")
 	}
 	s := status.Convert(err)
 	switch s.Code() {
 	case codes.Unimplemented:
-		return fmt.Errorf("not an etcd client endpoint: %s", s.Message()), "is this the client port (usually 2379) of an etcd member?"
+		return "is this the client port (usually 2379) of an etcd member?", fmt.Errorf("not an etcd client endpoint: %s", s.Message())
 	case codes.Canceled:
-		return context.Canceled, ""
+		return "", context.Canceled
 	case codes.DeadlineExceeded:
-		return context.DeadlineExceeded, ""
+		return "", context.DeadlineExceeded
 	case codes.OK, codes.Unknown:
-		return err, ""
+		return "", err
 	default:
-		return &rpcError{code: s.Code(), text: strings.TrimPrefix(s.Message(), "etcdserver: "), err: err}, ""
+		return "", &rpcError{code: s.Code(), text: strings.TrimPrefix(s.Message(), "etcdserver: "), err: err}
 	}
 }
 

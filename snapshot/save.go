@@ -11,7 +11,7 @@ import (
 	"io"
 	"time"
 
-	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	"google.golang.org/grpc"
 )
 
 const (
@@ -55,7 +55,7 @@ func (c *Cluster) Save(ctx context.Context, ep Endpoint, dst io.Writer, o SaveOp
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	r := &receiver{dst: dst, digest: sha256.New(), progress: o.Progress}
-	err = r.receive(ctx, l.maintenance, newStallWatch(o.Stall, cancel))
+	err = r.receive(ctx, l.cc, newStallWatch(o.Stall, cancel))
 	if err == nil {
 		return r.finish(l.url)
 	}
@@ -91,59 +91,68 @@ type receiver struct {
 	version string
 }
 
-func (r *receiver) receive(ctx context.Context, m pb.MaintenanceClient, watch *stallWatch) error {
+func (r *receiver) receive(ctx context.Context, cc *grpc.ClientConn, watch *stallWatch) error {
 	defer watch.stop()
 	watch.start()
-	stream, err := m.Snapshot(ctx, &pb.SnapshotRequest{})
+	stream, err := openStream(ctx, cc)
 	if err != nil {
 		return err
 	}
+	var message blobMessage
 	for {
 		watch.start()
-		message, err := stream.Recv()
-		if errors.Is(err, io.EOF) {
+		if err := stream.RecvMsg(&message); errors.Is(err, io.EOF) {
 			return nil
-		}
-		if err != nil {
+		} else if err != nil {
 			return err
 		}
-		blob := message.GetBlob()
-		watch.pause(len(blob))
-		if r.got == 0 && len(blob) > 0 {
-			r.total = int64(message.GetRemainingBytes()) + int64(len(blob)) + trailerSize
-			r.version = message.GetVersion()
+		n := message.size()
+		watch.pause(n)
+		if r.got == 0 && n > 0 {
+			r.total = int64(message.remaining) + int64(n) + trailerSize
+			r.version = message.version
 		}
-		if err := r.take(blob); err != nil {
+		err := r.take(message.blob, n)
+		message.release()
+		if err != nil {
 			return err
 		}
 	}
 }
 
-// take writes one blob.
-func (r *receiver) take(blob []byte) error {
-	r.got += int64(len(blob))
+// take writes one blob, of n bytes in parts.
+func (r *receiver) take(blob [][]byte, n int) error {
+	r.got += int64(n)
 	if r.got > r.total {
 		return damaged("the snapshot stream is longer than the %d bytes it announced", r.total)
 	}
-	if _, err := r.dst.Write(blob); err != nil {
-		return &kindError{ErrSpool, fmt.Errorf("write snapshot: %w", err)}
-	}
-	if keep := trailerSize - len(blob); keep >= 0 {
-		// A short blob: most of what was held back may still be the trailer.
-		both := append(r.tail, blob...)
-		cut := max(0, len(both)-trailerSize)
-		r.digest.Write(both[:cut])
-		r.tail = append([]byte(nil), both[cut:]...)
-	} else {
-		r.digest.Write(r.tail)
-		r.digest.Write(blob[:len(blob)-trailerSize])
-		r.tail = append(r.tail[:0], blob[len(blob)-trailerSize:]...)
+	for _, part := range blob {
+		if _, err := r.dst.Write(part); err != nil {
+			return &kindError{ErrSpool, fmt.Errorf("write snapshot: %w", err)}
+		}
+		r.hash(part)
 	}
 	if r.progress != nil && r.got-r.told >= progressStep {
 		r.told = r.got
 		r.progress(r.got, r.total)
 	}
 	return nil
+}
+
+// hash takes in everything but the last 32 bytes so far.
+func (r *receiver) hash(part []byte) {
+	if len(part) >= trailerSize {
+		cut := len(part) - trailerSize
+		r.digest.Write(r.tail)
+		r.digest.Write(part[:cut])
+		r.tail = append(r.tail[:0], part[cut:]...)
+		return
+	}
+	r.tail = append(r.tail, part...)
+	if cut := len(r.tail) - trailerSize; cut > 0 {
+		r.digest.Write(r.tail[:cut])
+		r.tail = append(r.tail[:0], r.tail[cut:]...)
+	}
 }
 
 // finish judges the stream once its end has come.
