@@ -15,7 +15,7 @@ func (r *runner) identify() error {
 	}
 	seal, info := r.seal, r.info
 	r.manifest = catalog.Manifest{
-		ID: id, Cluster: r.Cluster, Sequence: 1,
+		ID: id, Cluster: r.Cluster,
 		Started: r.started, Quorum: r.found.Quorum,
 		Lineage: catalog.Lineage{EtcdClusterID: catalog.HexID(r.found.ClusterID)},
 		Source:  r.describeSource(),
@@ -35,12 +35,7 @@ func (r *runner) identify() error {
 		ReadBack:    catalog.ReadBack{Mode: "always", OK: true}, // a sink where it failed never gets this manifest
 		ToolVersion: r.Tool,
 	}
-	if n := len(r.before.Entries); n > 0 {
-		last := r.before.Entries[n-1]
-		r.manifest.Sequence = last.Sequence + 1
-		r.manifest.Previous = &catalog.Previous{ID: last.ID, TextSHA256: last.TextSHA256}
-	}
-	r.manifest.Lineage, r.manifest.Suspect.Reasons = catalog.Continue(r.before.Entries, r.manifest)
+	r.before.Link(&r.manifest)
 	return nil
 }
 

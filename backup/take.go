@@ -80,7 +80,7 @@ func (r *runner) attest(ctx context.Context) error {
 			return err
 		}
 		if a.Hash.Hash != ours.Hash {
-			return fmt.Errorf("member %s answers HashKV %08x at revision %d where the snapshot of %s has %08x: %w",
+			return fmt.Errorf("member %s answers HashKV %d at revision %d where the snapshot of %s has %d: %w",
 				a.Member, a.Hash.Hash, r.info.Revision, r.source.Name, ours.Hash, snapshot.ErrDamaged)
 		}
 		r.attested = append(r.attested, a.Member)

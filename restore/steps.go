@@ -98,11 +98,7 @@ func (r *runner) pour(ctx context.Context, in io.Reader) error {
 // should it turn out to be bad, the copies go as they came.
 func (r *runner) inspect(ctx context.Context) error {
 	src := &r.plan.Source
-	options := snapshot.InspectOptions{
-		Raw: true, SkipDigest: true, // both were checked as it came
-		HashAt:   &snapshot.HashPoint{Revision: src.Hash.Revision, CompactRevision: src.Hash.CompactRevision},
-		Prefixes: r.plan.CountKeys,
-	}
+	options := r.lookFor()
 	var err error
 	if r.editor, err = startEditor(ctx, r.files[0]); err != nil {
 		if _, worse := snapshot.Inspect(ctx, r.files[0], options); worse != nil {
@@ -132,6 +128,16 @@ func (r *runner) inspect(ctx context.Context) error {
 		return fmt.Errorf("%s: %w", src.name(), err)
 	}
 	return r.compare(r.result.Info)
+}
+
+// lookFor is what an inspection has to find out about the plain database.
+func (r *runner) lookFor() snapshot.InspectOptions {
+	at := r.plan.Source.Hash
+	return snapshot.InspectOptions{
+		Raw: true, SkipDigest: true, // both were checked as it came
+		HashAt:   &snapshot.HashPoint{Revision: at.Revision, CompactRevision: at.CompactRevision},
+		Prefixes: r.plan.CountKeys,
+	}
 }
 
 // compare holds what was found against what is known of the backup.

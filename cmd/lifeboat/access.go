@@ -1,0 +1,110 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/lifeboat-dr/lifeboat/catalog"
+	"github.com/lifeboat-dr/lifeboat/crypto"
+	"github.com/lifeboat-dr/lifeboat/sinks/open"
+	"github.com/lifeboat-dr/lifeboat/snapshot"
+)
+
+// errTimeout is the cause of a context that --timeout ended.
+var errTimeout = errors.New("--timeout passed")
+
+// within bounds ctx by --timeout.
+func (f *flags) within(ctx context.Context) (context.Context, context.CancelFunc) {
+	if f.timeout == 0 {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeoutCause(ctx, f.timeout, fmt.Errorf("%w (%s)", errTimeout, f.timeout))
+}
+
+// bucket is what a command that reads or writes backups works on: every sink, and whose signatures count.
+type bucket struct {
+	sinks   []catalog.Named
+	cluster string
+	trust   catalog.Trust
+}
+
+// bucket opens the sinks that flags or configuration name. It makes no request yet, so it cannot fail for a store's sake.
+func (f *flags) bucket(ctx context.Context, cmd *cobra.Command) (*bucket, error) {
+	places, err := f.settle(cmd)
+	if err != nil {
+		return nil, err
+	}
+	if len(places) == 0 {
+		return nil, &usageError{"no sink is given", "say where backups live with --sink, for example --sink file:///var/backups/etcd"}
+	}
+	b := &bucket{cluster: f.cluster}
+	for _, p := range places {
+		s, err := open.URL(ctx, p.url, open.Options{CredentialsFile: p.credentialsFile, CAFile: p.caFile})
+		if err != nil {
+			return nil, err
+		}
+		b.sinks = append(b.sinks, catalog.Named{Name: s.String(), Sink: s})
+	}
+	if f.trustedKeysFile != "" {
+		if b.trust, err = trustOf(f.trustedKeysFile); err != nil {
+			return nil, err
+		}
+	}
+	b.trust.AcceptUnsigned = f.acceptUnsigned
+	return b, nil
+}
+
+func trustOf(path string) (catalog.Trust, error) {
+	v, _, err := crypto.LoadVerifiers(path)
+	if err != nil {
+		return catalog.Trust{}, err
+	}
+	return catalog.Trust{Verifiers: v}, nil
+}
+
+// list reads the manifests of the cluster, and says on stderr what could not be read.
+func (b *bucket) list(ctx context.Context, s streams) (catalog.Listing, error) {
+	l, err := catalog.List(ctx, b.sinks, b.cluster, b.trust)
+	for _, p := range l.Problems {
+		s.warnf("%v", p)
+	}
+	if l.IgnoredMarks > 0 {
+		s.warnf("%d marks without a trusted signature were ignored", l.IgnoredMarks)
+	}
+	return l, err
+}
+
+// source says which etcd a backup is taken from.
+func (f *flags) source() (snapshot.Config, error) {
+	if len(f.endpoints) == 0 {
+		return snapshot.Config{}, &usageError{"no etcd endpoint is given", "name the members with --endpoints https://10.0.0.5:2379,https://10.0.0.6:2379"}
+	}
+	return snapshot.Config{
+		Endpoints: f.endpoints, CAFile: f.cacert, CertFile: f.cert, KeyFile: f.key,
+		User: f.user, PasswordFile: f.passwordFile,
+	}, nil
+}
+
+// recipients reads whom a backup is sealed to. There is no fallback: without recipients nothing is stored, unless
+// --encryption none was written out.
+func (f *flags) recipients(s streams) ([]crypto.Recipient, error) {
+	if f.encryption == "none" {
+		if f.recipientsFile != "" {
+			return nil, &usageError{"--encryption none and --recipients-file contradict each other", "leave one of them out"}
+		}
+		s.warnf("--encryption none: whoever reads the sink reads every Secret of the cluster")
+		return nil, nil
+	}
+	if f.recipientsFile == "" {
+		return nil, &usageError{"no recipient is given, and a backup is never stored readable by anyone by default",
+			"`lifeboat key new FILE` makes a key; give its FILE.pub to --recipients-file (or write --encryption none)"}
+	}
+	to, err := crypto.LoadRecipients(f.recipientsFile)
+	if err == nil && len(to) == 1 {
+		s.warnf("a single recipient: if its one identity is lost, so is every backup; add a second to %s", f.recipientsFile)
+	}
+	return to, err
+}

@@ -1,0 +1,174 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/mod/sumdb/note"
+
+	"github.com/lifeboat-dr/lifeboat/backup"
+	"github.com/lifeboat-dr/lifeboat/catalog"
+	"github.com/lifeboat-dr/lifeboat/crypto"
+)
+
+// defaultCluster is the name in the bucket of a cluster that was given none.
+const defaultCluster = "default"
+
+type backupFlags struct {
+	flags
+	spoolDir      string
+	allowNoQuorum bool
+	attest        bool
+	stall         time.Duration
+}
+
+func newBackup(g *global) *cobra.Command {
+	f := &backupFlags{}
+	cmd := &cobra.Command{
+		Use:   "backup",
+		Short: "Take one backup, seal it, store it in every sink and read it back",
+		Long: `Take a snapshot from the best of the given endpoints, seal it to the recipients, put it into every sink, read
+it back from each, decrypt and compare, and only then commit it. The cluster is only read.
+
+EXIT STATUS
+  0 committed in every sink, 2 usage, 3 committed in some sinks only, or without quorum (--allow-no-quorum),
+  4 etcd unreachable, unhealthy or forbidden, 5 no sink could be used, 7 what was read back is damaged,
+  12 what a sink holds is not authentic, 130/143 interrupted, 1 anything else (the spool, for one)`,
+		Args:        cobra.NoArgs,
+		Annotations: map[string]string{onInterrupt: "no backup was committed, the cluster was only read"},
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return f.run(g, cmd)
+		},
+	}
+	f.everywhere(cmd)
+	f.etcd(cmd)
+	f.storage(cmd)
+	f.sealing(cmd)
+	f.trusting(cmd)
+	fl := cmd.Flags()
+	fl.StringVar(&f.spoolDir, "spool-dir", os.TempDir(), "`DIR` with room for the database and its sealed file; both are unlinked as soon as they are open")
+	fl.BoolVar(&f.allowNoQuorum, "allow-no-quorum", false, "take what a member has although no quorum vouches for it (exit 3)")
+	fl.BoolVar(&f.attest, "attest", false, "compare with every member's live HashKV, which stops its writes meanwhile")
+	fl.DurationVar(&f.stall, "stall", 30*time.Second, "give up a member that sends less than 64 KiB in this time")
+	return cmd
+}
+
+func (f *backupFlags) run(g *global, cmd *cobra.Command) error {
+	ctx, cancel := f.within(cmd.Context())
+	defer cancel()
+	o, err := f.options(g, cmd)
+	if err != nil {
+		return err
+	}
+	bar := newProgress(g.err)
+	o.Progress = func(p backup.Phase, done, total int64) { bar.at(string(p), done, total) }
+	r, err := backup.Run(ctx, o)
+	bar.done()
+	if err != nil {
+		return err
+	}
+	if err := f.print(g, r); err != nil {
+		return err
+	}
+	return shortfall(g, r)
+}
+
+// options turns flags and configuration into what package backup takes. Everything that can be wrong is found before etcd is asked.
+func (f *backupFlags) options(g *global, cmd *cobra.Command) (backup.Options, error) {
+	b, err := f.bucket(cmd.Context(), cmd)
+	if err != nil {
+		return backup.Options{}, err
+	}
+	from, err := f.source()
+	if err != nil {
+		return backup.Options{}, err
+	}
+	to, err := f.recipients(g.streams)
+	if err != nil {
+		return backup.Options{}, err
+	}
+	var signers []note.Signer
+	if f.signingKeyFile != "" {
+		if signers, err = crypto.LoadSigners(f.signingKeyFile); err != nil {
+			return backup.Options{}, err
+		}
+	}
+	cluster := f.cluster
+	if cluster == "" {
+		cluster = defaultCluster
+	}
+	if err := catalog.CheckCluster(cluster); err != nil {
+		return backup.Options{}, &usageError{fmt.Sprintf("--cluster: %v", err), "use letters, digits, dots, dashes and underscores"}
+	}
+	return backup.Options{
+		Cluster: cluster, Etcd: from, Sinks: b.sinks, Recipients: to, Plain: f.encryption == "none",
+		Signers: signers, Trust: b.trust, SpoolDir: f.spoolDir, AllowNoQuorum: f.allowNoQuorum, Attest: f.attest, Stall: f.stall,
+		Tool: version, Now: g.now, Log: g.logger(),
+	}, nil
+}
+
+// takenBackup is `backup -o json`: the manifest, and what became of it in each sink.
+type takenBackup struct {
+	catalog.Manifest
+	Deliveries []deliveryJSON     `json:"deliveries"`
+	Seconds    map[string]float64 `json:"seconds"` // by phase
+}
+
+type deliveryJSON struct {
+	Sink  string `json:"sink"`
+	OK    bool   `json:"ok"`
+	Error string `json:"error,omitempty"`
+}
+
+func (f *backupFlags) print(g *global, r *backup.Result) error {
+	if f.output == "json" {
+		out := takenBackup{Manifest: r.Manifest, Seconds: map[string]float64{}}
+		for _, d := range r.Sinks {
+			j := deliveryJSON{Sink: d.Sink, OK: d.Err == nil}
+			if d.Err != nil {
+				j.Error = d.Err.Error()
+			}
+			out.Deliveries = append(out.Deliveries, j)
+		}
+		for _, p := range r.Phases {
+			out.Seconds[string(p.Phase)] += p.Took.Seconds()
+		}
+		return g.printJSON(out)
+	}
+	m := r.Manifest
+	var took []string
+	for _, p := range r.Phases {
+		took = append(took, fmt.Sprintf("%s %s", p.Phase, p.Took.Round(time.Millisecond)))
+	}
+	_, err := fmt.Fprintf(g.out, "%s\n  revision %d, %d keys, HashKV %d, from %s\n  database %s, stored %s, in %d of %d sinks\n  %s\n",
+		m.ID, m.Revision, m.LiveKeys, m.HashKV.Hash, m.Source.MemberName,
+		bytesText(m.Plain.Size), bytesText(m.Sealed.Size), len(r.Sinks)-len(r.Failed()), len(r.Sinks), strings.Join(took, ", "))
+	return err
+}
+
+// shortfall says in what a committed backup is less than what was asked for.
+func shortfall(g *global, r *backup.Result) error {
+	if len(r.Suspect) > 0 {
+		g.warnf("this backup is suspect: %s; `latest` passes it over", strings.Join(r.Suspect, "; "))
+	}
+	if failed := r.Failed(); len(failed) > 0 {
+		var texts []string
+		for _, d := range failed {
+			texts = append(texts, d.Err.Error())
+		}
+		return &partlyDone{
+			fmt.Sprintf("the backup is missing in %d of %d sinks: %s", len(failed), len(r.Sinks), strings.Join(texts, "; ")),
+			"what is committed elsewhere is whole; mend the sink and run backup again",
+		}
+	}
+	if !r.Manifest.Quorum {
+		return &partlyDone{
+			"the backup was taken without quorum: acknowledged writes may be missing from it",
+			"replace it by another as soon as the cluster has a quorum again",
+		}
+	}
+	return nil
+}

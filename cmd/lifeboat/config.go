@@ -1,0 +1,216 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"go.yaml.in/yaml/v3"
+)
+
+// configFile is the YAML file behind --config. Its keys are the flags' names; docs/configuration.md describes them.
+type configFile struct {
+	Clusters   []clusterConfig       `yaml:"clusters"`
+	Sinks      map[string]sinkConfig `yaml:"sinks"`
+	Encryption struct {
+		Mode           string   `yaml:"mode"`
+		RecipientsFile string   `yaml:"recipients-file"`
+		Identity       []string `yaml:"identity"`
+	} `yaml:"encryption"`
+	Signing struct {
+		KeyFile         string `yaml:"key-file"`
+		TrustedKeysFile string `yaml:"trusted-keys-file"`
+	} `yaml:"signing"`
+}
+
+type clusterConfig struct {
+	Name      string   `yaml:"name"`
+	Endpoints []string `yaml:"endpoints"`
+	TLS       struct {
+		CA   string `yaml:"ca"`
+		Cert string `yaml:"cert"`
+		Key  string `yaml:"key"`
+	} `yaml:"tls"`
+	User         string   `yaml:"user"`
+	PasswordFile string   `yaml:"password-file"`
+	Sinks        []string `yaml:"sinks"`
+}
+
+type sinkConfig struct {
+	URL             string `yaml:"url"`
+	CredentialsFile string `yaml:"credentials-file"`
+	CAFile          string `yaml:"ca-file"`
+}
+
+// readConfig reads and checks a configuration file. A key it does not know is an error with the line: a misspelt
+// `recipients-fle` must not become a backup without encryption.
+func readConfig(path string) (*configFile, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, &usageError{fmt.Sprintf("configuration: %v", err), "give the path of a readable file to --config"}
+	}
+	c := &configFile{}
+	d := yaml.NewDecoder(bytes.NewReader(data))
+	d.KnownFields(true)
+	if err := d.Decode(c); err != nil && !errors.Is(err, io.EOF) {
+		return nil, &usageError{fmt.Sprintf("configuration %s: %s", path, yamlComplaint(err)), "docs/configuration.md lists every key"}
+	}
+	if err := d.Decode(new(any)); !errors.Is(err, io.EOF) {
+		return nil, &usageError{fmt.Sprintf("configuration %s: holds more than one YAML document", path), "keep one, without `---` lines"}
+	}
+	c.relativeTo(filepath.Dir(path))
+	return c, c.check(path)
+}
+
+// relativeTo makes file names in the configuration relative to the folder that holds it, not to wherever we were started.
+func (c *configFile) relativeTo(dir string) {
+	fix := func(p *string) {
+		if *p != "" && !filepath.IsAbs(*p) {
+			*p = filepath.Join(dir, *p)
+		}
+	}
+	fix(&c.Encryption.RecipientsFile)
+	for i := range c.Encryption.Identity {
+		fix(&c.Encryption.Identity[i])
+	}
+	fix(&c.Signing.KeyFile)
+	fix(&c.Signing.TrustedKeysFile)
+	for i := range c.Clusters {
+		k := &c.Clusters[i]
+		fix(&k.TLS.CA)
+		fix(&k.TLS.Cert)
+		fix(&k.TLS.Key)
+		fix(&k.PasswordFile)
+	}
+	for name, s := range c.Sinks {
+		fix(&s.CredentialsFile)
+		fix(&s.CAFile)
+		c.Sinks[name] = s
+	}
+}
+
+func (c *configFile) check(path string) error {
+	complain := func(format string, args ...any) error {
+		return &usageError{fmt.Sprintf("configuration %s: %s", path, fmt.Sprintf(format, args...)), "docs/configuration.md shows a complete file"}
+	}
+	seen := map[string]bool{}
+	for i, k := range c.Clusters {
+		if k.Name == "" {
+			return complain("cluster %d has no name", i+1)
+		}
+		if seen[k.Name] {
+			return complain("two clusters are called %q", k.Name)
+		}
+		seen[k.Name] = true
+		for _, s := range k.Sinks {
+			if _, ok := c.Sinks[s]; !ok {
+				return complain("cluster %q names sink %q, which is not under sinks", k.Name, s)
+			}
+		}
+	}
+	for name, s := range c.Sinks {
+		if s.URL == "" {
+			return complain("sink %q has no url", name)
+		}
+	}
+	return nil
+}
+
+var unknownField = regexp.MustCompile(`line (\d+): field (\S+) not found in type \S+`)
+
+// yamlComplaint says in our users' words what the YAML decoder says in Go's.
+func yamlComplaint(err error) string {
+	var all []string
+	for _, m := range unknownField.FindAllStringSubmatch(err.Error(), -1) {
+		all = append(all, fmt.Sprintf("line %s: unknown key %q", m[1], m[2]))
+	}
+	if len(all) > 0 {
+		return strings.Join(all, "; ")
+	}
+	return strings.Join(strings.Fields(strings.TrimPrefix(err.Error(), "yaml: ")), " ")
+}
+
+// sinkPlace is a sink before it is opened: its URL and the files that go with it.
+type sinkPlace struct{ url, credentialsFile, caFile string }
+
+// settle fills what was given neither as a flag nor in the environment from the configuration file, and returns the sinks.
+func (f *flags) settle(cmd *cobra.Command) ([]sinkPlace, error) {
+	if err := f.check(); err != nil {
+		return nil, err
+	}
+	c, k := &configFile{}, &clusterConfig{}
+	if f.config != "" {
+		var err error
+		if c, err = readConfig(f.config); err != nil {
+			return nil, err
+		}
+		if k, err = c.cluster(f.cluster); err != nil {
+			return nil, err
+		}
+	}
+	f.fill(cmd, c, k)
+	if err := f.check(); err != nil {
+		return nil, err
+	}
+	var places []sinkPlace
+	for _, u := range f.sinks {
+		places = append(places, sinkPlace{url: u})
+	}
+	if len(places) == 0 {
+		for _, name := range k.Sinks {
+			s := c.Sinks[name]
+			places = append(places, sinkPlace{s.URL, s.CredentialsFile, s.CAFile})
+		}
+	}
+	return places, nil
+}
+
+// cluster picks the named cluster, or the only one.
+func (c *configFile) cluster(name string) (*clusterConfig, error) {
+	var names []string
+	for i := range c.Clusters {
+		if c.Clusters[i].Name == name || name == "" && len(c.Clusters) == 1 {
+			return &c.Clusters[i], nil
+		}
+		names = append(names, c.Clusters[i].Name)
+	}
+	if name == "" && len(names) == 0 {
+		return &clusterConfig{}, nil
+	}
+	if name == "" {
+		return nil, &usageError{"the configuration has several clusters", "choose one with --cluster: " + strings.Join(names, ", ")}
+	}
+	return nil, &usageError{fmt.Sprintf("the configuration has no cluster %q", name), "it has: " + strings.Join(names, ", ")}
+}
+
+// fill takes from the configuration what no flag said. Values are only ever taken for flags that cmd has.
+func (f *flags) fill(cmd *cobra.Command, c *configFile, k *clusterConfig) {
+	text := func(flag string, at *string, value string) {
+		if value != "" && !cmd.Flags().Changed(flag) {
+			*at = value
+		}
+	}
+	list := func(flag string, at *[]string, values []string) {
+		if len(values) > 0 && !cmd.Flags().Changed(flag) {
+			*at = values
+		}
+	}
+	text("cluster", &f.cluster, k.Name)
+	list("endpoints", &f.endpoints, k.Endpoints)
+	text("cacert", &f.cacert, k.TLS.CA)
+	text("cert", &f.cert, k.TLS.Cert)
+	text("key", &f.key, k.TLS.Key)
+	text("user", &f.user, k.User)
+	text("password-file", &f.passwordFile, k.PasswordFile)
+	text("encryption", &f.encryption, c.Encryption.Mode)
+	text("recipients-file", &f.recipientsFile, c.Encryption.RecipientsFile)
+	list("identity", &f.identities, c.Encryption.Identity)
+	text("signing-key-file", &f.signingKeyFile, c.Signing.KeyFile)
+	text("trusted-keys-file", &f.trustedKeysFile, c.Signing.TrustedKeysFile)
+}

@@ -1,0 +1,136 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"github.com/lifeboat-dr/lifeboat/catalog"
+	"github.com/lifeboat-dr/lifeboat/crypto"
+	"github.com/lifeboat-dr/lifeboat/restore"
+	"github.com/lifeboat-dr/lifeboat/sinks"
+	"github.com/lifeboat-dr/lifeboat/sinks/open"
+	"github.com/lifeboat-dr/lifeboat/snapshot"
+)
+
+// The exit codes are a contract with scripts and with the chart's podFailurePolicy: a code never changes its meaning.
+const (
+	exitDone        = 0
+	exitUnexpected  = 1
+	exitUsage       = 2   // usage or configuration
+	exitPartly      = 3   // partly done: some sinks, or no quorum
+	exitEtcd        = 4   // etcd unreachable, unhealthy or forbidden
+	exitSink        = 5   // sink unreachable or forbidden
+	exitNoBackup    = 6   // no such backup
+	exitDamaged     = 7   // bytes that are not what was written
+	exitNoKey       = 8   // no key opens it
+	exitRefused     = 9   // refused for safety
+	exitRehearsal   = 10  // the rehearsal ran and failed
+	exitNotAuthetic = 12  // signature or rollback
+	exitInterrupt   = 130 // SIGINT; SIGTERM is 143
+)
+
+// usageError is a mistake in what was asked for; hint says what to write instead.
+type usageError struct{ message, hint string }
+
+func (e *usageError) Error() string { return e.message }
+func (e *usageError) Hint() string  { return e.hint }
+
+// partlyDone carries a result that was printed but is less than what was asked for.
+type partlyDone struct{ message, hint string }
+
+func (e *partlyDone) Error() string { return e.message }
+func (e *partlyDone) Hint() string  { return e.hint }
+
+// notProven is a rehearsal, or the demo's comparison, that ran and found a difference.
+type notProven struct{ reason string }
+
+func (e *notProven) Error() string { return e.reason }
+func (e *notProven) Hint() string {
+	return "do not rely on this backup: rehearse an older one with `lifeboat rehearse before:TIME`, and find out what damaged this one"
+}
+
+// exitCode maps an error to its code. What a person must act on first wins: a signal, then what was asked, then
+// authenticity before damage before keys, and the plain unreachable last, because the others are often wrapped in it.
+func exitCode(ctx context.Context, err error) int {
+	var (
+		sig     interrupted
+		usage   *usageError
+		partly  *partlyDone
+		failed  *notProven
+		badKey  *crypto.KeyError
+		refusal *restore.Refusal
+		sink    *sinks.Error
+	)
+	switch {
+	case err == nil:
+		return exitDone
+	case errors.As(context.Cause(ctx), &sig):
+		return sig.code()
+	case errors.As(err, &usage), errors.As(err, &badKey), errors.Is(err, snapshot.ErrConfig), errors.Is(err, restore.ErrUsage),
+		errors.Is(err, open.ErrUsage), errors.Is(err, catalog.ErrSeveralClusters), errors.Is(err, catalog.ErrUsage):
+		return exitUsage
+	case errors.As(err, &partly):
+		return exitPartly
+	case errors.As(err, &failed):
+		return exitRehearsal
+	case errors.Is(err, catalog.ErrNotAuthentic):
+		return exitNotAuthetic
+	case errors.As(err, &refusal), errors.Is(err, catalog.ErrUnsupported):
+		return exitRefused
+	case errors.Is(err, crypto.ErrNoIdentity):
+		return exitNoKey
+	case errors.Is(err, crypto.ErrDamaged), errors.Is(err, catalog.ErrDamaged), errors.Is(err, snapshot.ErrDamaged):
+		return exitDamaged
+	case errors.Is(err, catalog.ErrNotFound):
+		return exitNoBackup
+	case errors.Is(err, snapshot.ErrUnavailable), errors.Is(err, snapshot.ErrStale):
+		return exitEtcd
+	case errors.As(err, &sink):
+		return exitSink
+	}
+	return exitUnexpected
+}
+
+// hintOf is what one error advises: those of our packages keep it in a field or give it by a method.
+func hintOf(err error) string {
+	switch e := err.(type) {
+	case *sinks.Error:
+		return e.Hint
+	case *snapshot.EndpointError:
+		return e.Hint
+	case *crypto.KeyError:
+		return e.Hint
+	case *catalog.SeveralClustersError:
+		return "choose one with --cluster: " + strings.Join(e.Clusters, ", ")
+	case interface{ Hint() string }:
+		return e.Hint()
+	}
+	return ""
+}
+
+// hintsOf collects the advice of every error in the tree, the outermost first, each once.
+func hintsOf(err error) []string {
+	var hints []string
+	seen := map[string]bool{}
+	var walk func(error)
+	walk = func(e error) {
+		if e == nil {
+			return
+		}
+		if h := hintOf(e); h != "" && !seen[h] {
+			seen[h] = true
+			hints = append(hints, h)
+		}
+		switch u := e.(type) {
+		case interface{ Unwrap() error }:
+			walk(u.Unwrap())
+		case interface{ Unwrap() []error }:
+			for _, inner := range u.Unwrap() {
+				walk(inner)
+			}
+		}
+	}
+	walk(err)
+	return hints
+}

@@ -1,0 +1,196 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/lifeboat-dr/lifeboat/catalog"
+)
+
+func newList(g *global) *cobra.Command {
+	f := &flags{}
+	cmd := &cobra.Command{
+		Use:   "list",
+		Short: "List the backups in the sinks, oldest first",
+		Long: `List every backup that has a manifest, oldest first, merged over all sinks.
+
+EXIT STATUS
+  0 listed (also when there is none), 2 usage, 5 no sink could be read`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			ctx, cancel := f.within(cmd.Context())
+			defer cancel()
+			b, err := f.bucket(ctx, cmd)
+			if err != nil {
+				return err
+			}
+			l, err := b.list(ctx, g.streams)
+			if err != nil {
+				return err
+			}
+			if f.output == "json" {
+				return g.printJSON(newListingJSON(l))
+			}
+			if n := len(l.Gaps); n > 0 {
+				fmt.Fprintf(g.err, "lifeboat: the predecessors of %d backups are not here: pruned, or hidden (-o json names them)\n", n)
+			}
+			return g.printList(l)
+		},
+	}
+	f.everywhere(cmd)
+	f.storage(cmd)
+	f.trusting(cmd)
+	return cmd
+}
+
+type problemJSON struct {
+	Sink  string `json:"sink"`
+	Key   string `json:"key,omitempty"`
+	Error string `json:"error"`
+}
+
+// listingJSON is `list -o json`. A backup is its manifest with what is known beside it, as in `show -o json`.
+type listingJSON struct {
+	Cluster  string          `json:"cluster"`
+	Backups  []catalog.Entry `json:"backups"`
+	Problems []problemJSON   `json:"problems"`
+	Gaps     []catalog.ID    `json:"gaps"` // predecessors that are not there: pruned, or hidden
+}
+
+func newListingJSON(l catalog.Listing) listingJSON {
+	out := listingJSON{l.Cluster, append([]catalog.Entry{}, l.Entries...), []problemJSON{}, []catalog.ID{}}
+	for _, gap := range l.Gaps {
+		out.Gaps = append(out.Gaps, gap.Missing)
+	}
+	for _, p := range l.Problems {
+		out.Problems = append(out.Problems, problemJSON{p.Sink, p.Key, p.Err.Error()})
+	}
+	return out
+}
+
+func (g *global) printList(l catalog.Listing) error {
+	if len(l.Entries) == 0 {
+		fmt.Fprintln(g.err, "lifeboat: no backup here")
+		if len(l.Others) > 0 {
+			fmt.Fprintf(g.err, "lifeboat: hint: the sink holds backups of %s: choose with --cluster\n", strings.Join(l.Others, ", "))
+		}
+		return nil
+	}
+	rows := [][]string{{"BACKUP", "AGE", "REVISION", "KEYS", "DATABASE", "STORED", "SIGNED BY", "SINKS", "REMARKS"}}
+	for _, e := range l.Entries {
+		rows = append(rows, []string{
+			string(e.ID), ageText(g.now().Sub(e.Started)), fmt.Sprint(e.Revision), fmt.Sprint(e.LiveKeys),
+			bytesText(e.Plain.Size), bytesText(e.Manifest.Sealed.Size), signedBy(e.Sig), fmt.Sprint(len(e.Sinks)), remarks(e),
+		})
+	}
+	return g.table(rows)
+}
+
+func signedBy(s catalog.Signature) string {
+	switch {
+	case !s.Signed:
+		return "nobody"
+	case s.Trusted:
+		return strings.Join(s.By, " ")
+	}
+	return strings.Join(s.By, " ") + " (unchecked)"
+}
+
+func remarks(e catalog.Entry) string {
+	var all []string
+	if len(e.Doubts) > 0 {
+		all = append(all, "suspect: "+strings.Join(e.Doubts, "; "))
+	}
+	if e.Held {
+		all = append(all, "held")
+	}
+	if !e.Quorum {
+		all = append(all, "taken without quorum")
+	}
+	if e.Raw {
+		all = append(all, "raw")
+	}
+	return strings.Join(all, ", ")
+}
+
+func newShow(g *global) *cobra.Command {
+	f := &flags{}
+	cmd := &cobra.Command{
+		Use:   "show BACKUP",
+		Short: "Show everything the manifest of one backup says",
+		Long: `Show the manifest of a backup: BACKUP is an id, the beginning of one, latest, or before:TIME
+(before:2026-11-20, before:2026-11-20T14:50:00Z).
+
+EXIT STATUS
+  0 shown, 2 usage, 5 no sink could be read, 6 no such backup, 12 not authentic`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			ctx, cancel := f.within(cmd.Context())
+			defer cancel()
+			b, err := f.bucket(ctx, cmd)
+			if err != nil {
+				return err
+			}
+			e, err := b.find(ctx, g, args[0])
+			if err != nil {
+				return err
+			}
+			if f.output == "json" {
+				return g.printJSON(e)
+			}
+			return g.printShow(e)
+		},
+	}
+	f.everywhere(cmd)
+	f.storage(cmd)
+	f.trusting(cmd)
+	return cmd
+}
+
+func (g *global) printShow(e catalog.Entry) error {
+	members := make([]string, 0, len(e.Source.Members))
+	for _, m := range e.Source.Members {
+		members = append(members, m.Name+" "+strings.Join(m.PeerURLs, ","))
+	}
+	keys := make([]string, 0, len(e.EncryptionKeys))
+	for _, k := range e.EncryptionKeys {
+		keys = append(keys, fmt.Sprintf("%s/%s", k.Provider, k.Name))
+	}
+	rows := [][]string{
+		{"backup", string(e.ID)},
+		{"cluster", e.Cluster},
+		{"taken", fmt.Sprintf("%s (%s ago), in %s", e.Started.Format(time.RFC3339), ageText(g.now().Sub(e.Started)), e.Finished.Sub(e.Started).Round(time.Millisecond))},
+		{"from", fmt.Sprintf("%s at %s, etcd %s", e.Source.MemberName, e.Source.Endpoint, e.Source.ServerVersion)},
+		{"members", strings.Join(members, "; ")},
+		{"revision", fmt.Sprintf("%d (compacted to %d; the cluster had reached %d before)", e.Revision, e.CompactRevision, e.LinearizableRevision)},
+		{"HashKV", fmt.Sprintf("%d at revision %d", e.HashKV.Hash, e.HashKV.Revision)},
+		{"live keys", fmt.Sprint(e.LiveKeys)},
+		{"database", fmt.Sprintf("%s, sha256 %s", bytesText(e.Plain.Size), e.Plain.SHA256)},
+		{"stored as", e.Manifest.Sealed.Key},
+		{"", fmt.Sprintf("%s, sha256 %s", bytesText(e.Manifest.Sealed.Size), e.Manifest.Sealed.SHA256)},
+		{"sealed to", sealedTo(e)},
+		{"signed by", signedBy(e.Sig)},
+		{"in", strings.Join(e.Sinks, ", ")},
+		{"at-rest keys", orNone(strings.Join(keys, ", "))},
+		{"alarms", orNone(strings.Join(e.Source.Alarms, ", "))},
+		{"remarks", orNone(remarks(e))},
+	}
+	return g.table(rows)
+}
+
+func sealedTo(e catalog.Entry) string {
+	if len(e.Manifest.Sealed.Fingerprints) == 0 {
+		return "nobody: anyone can read it"
+	}
+	return strings.Join(e.Manifest.Sealed.Fingerprints, ", ") + " (fingerprints)"
+}
+
+func orNone(s string) string {
+	if s == "" {
+		return "none"
+	}
+	return s
+}

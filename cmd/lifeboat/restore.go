@@ -1,0 +1,264 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"filippo.io/age"
+	"github.com/spf13/cobra"
+
+	"github.com/lifeboat-dr/lifeboat/crypto"
+	"github.com/lifeboat-dr/lifeboat/restore"
+)
+
+// planFlags are what `restore` and `rehearse` have in common: which backup, what opens it, and which refusals are overridden.
+type planFlags struct {
+	flags
+	raw                  bool
+	maxAge               time.Duration
+	etcdVersion          string
+	acceptSuspect        bool
+	acceptStorageVersion bool
+	ignoreFreeSpace      bool
+}
+
+func (f *planFlags) register(cmd *cobra.Command) {
+	f.everywhere(cmd)
+	f.storage(cmd)
+	f.opening(cmd)
+	f.trusting(cmd)
+	fl := cmd.Flags()
+	fl.BoolVar(&f.raw, "raw", false, "the file is a member/snap/db, without etcd's checksum at its end")
+	fl.DurationVar(&f.maxAge, "max-age", 0, "refuse a backup older than this (0: any)")
+	fl.BoolVar(&f.acceptSuspect, "accept-suspect", false, "accept a backup that does not continue its cluster's history")
+	fl.BoolVar(&f.ignoreFreeSpace, "ignore-free-space", false, "begin although the disk seems too small")
+}
+
+type restoreFlags struct {
+	planFlags
+	out, dataDir, member, initialCluster string
+	attempt                              int
+	noBump, dryRun                       bool
+}
+
+func newRestore(g *global) *cobra.Command {
+	f := &restoreFlags{}
+	cmd := &cobra.Command{
+		Use:   "restore BACKUP (--out DIR | --member NAME --data-dir DIR)",
+		Short: "Make the data directory of every member, or of one, from a backup",
+		Long: `Make member data directories from BACKUP: an id, latest, before:TIME, or a local snapshot file. The plan is
+printed first; --dry-run stops there. Existing directories are never touched, nothing is fetched before every
+refusal was considered, and a directory appears only when it is complete.
+
+--out DIR makes DIR/<member> for every member in one run. --member NAME --data-dir DIR makes one, on its own node;
+give the same exact backup id, members and --attempt on every node, as the printed commands do.
+
+If the cluster still has quorum, replace the failed member instead. Stop every API server before starting members.
+
+EXIT STATUS
+  0 restored, 2 usage, 5 no sink could be used, 6 no such backup, 7 damaged, 8 no identity opens it,
+  9 refused for safety (the hint names the override, where there is one), 12 not authentic, 130/143 interrupted`,
+		Args:        cobra.ExactArgs(1),
+		Annotations: map[string]string{onInterrupt: "no directory was made, what existed is untouched"},
+		RunE:        func(cmd *cobra.Command, args []string) error { return f.run(g, cmd, args[0]) },
+	}
+	f.register(cmd)
+	fl := cmd.Flags()
+	fl.StringVar(&f.out, "out", "", "`DIR` under which every member gets a directory of its name")
+	fl.StringVar(&f.member, "member", "", "make only the directory of the member with this `NAME`")
+	fl.StringVar(&f.dataDir, "data-dir", "", "with --member: the `DIR` to make")
+	fl.StringVar(&f.initialCluster, "initial-cluster", "", "members of the new cluster as `NAME=PEER-URL,…` (default: those of the backup)")
+	fl.IntVar(&f.attempt, "attempt", 1, "`N`th restore of this backup: raises the bump and changes the token, so that no member of an earlier attempt can join")
+	fl.BoolVar(&f.noBump, "no-bump", false, "leave the revision as it is although the backup holds Kubernetes")
+	fl.BoolVar(&f.dryRun, "dry-run", false, "print the plan and stop")
+	fl.StringVar(&f.etcdVersion, "etcd-version", "", "`VERSION` of the etcd that will run on it, if older than the backup's")
+	fl.BoolVar(&f.acceptStorageVersion, "accept-storage-version", false, "remove the mark of a newer storage version so that --etcd-version starts")
+	return cmd
+}
+
+// plan finds the source and builds the plan that `restore` and `rehearse` begin from, with the sinks to fetch from.
+func (f *planFlags) plan(ctx context.Context, g *global, cmd *cobra.Command, asked string) (restore.Plan, restore.Deps, error) {
+	var deps restore.Deps
+	source, trust := restore.Source{}, restore.Plan{}.Trust
+	if isFile(asked) {
+		if _, err := f.settle(cmd); err != nil {
+			return restore.Plan{}, deps, err
+		}
+		var err error
+		if source, err = restore.FromFile(ctx, asked, f.raw); err != nil {
+			return restore.Plan{}, deps, err
+		}
+	} else {
+		b, err := f.bucket(ctx, cmd)
+		if err != nil {
+			return restore.Plan{}, deps, err
+		}
+		e, err := b.find(ctx, g, asked)
+		if err != nil {
+			return restore.Plan{}, deps, err
+		}
+		source, trust, deps.Sinks = restore.FromBackup(e, asked), b.trust, b.sinks
+	}
+	var err error
+	if deps.Identities, err = f.keys(g.streams); err != nil {
+		return restore.Plan{}, deps, err
+	}
+	deps.Log = g.logger()
+	return restore.Plan{
+		Source: source, Trust: trust, MaxAge: f.maxAge, EtcdVersion: f.etcdVersion,
+		AcceptSuspect: f.acceptSuspect, AcceptStorageVersion: f.acceptStorageVersion, IgnoreFreeSpace: f.ignoreFreeSpace,
+	}, deps, nil
+}
+
+// isFile tells a path from a selector: ids, latest and before:TIME hold no slash.
+func isFile(asked string) bool {
+	if strings.ContainsRune(asked, '/') {
+		return true
+	}
+	info, err := os.Stat(asked)
+	return err == nil && info.Mode().IsRegular()
+}
+
+// keys reads the identities, and warns about one that others on this machine can read.
+func (f *flags) keys(s streams) ([]age.Identity, error) {
+	for _, path := range f.identities {
+		if exposed, err := crypto.Exposed(path); err == nil && exposed {
+			s.warnf("%s can be read by other users: chmod 600 it", path)
+		}
+	}
+	return crypto.LoadIdentities(f.identities...)
+}
+
+func (f *restoreFlags) run(g *global, cmd *cobra.Command, asked string) error {
+	ctx, cancel := f.within(cmd.Context())
+	defer cancel()
+	plan, deps, err := f.plan(ctx, g, cmd, asked)
+	if err != nil {
+		return err
+	}
+	plan.Out, plan.DataDir, plan.Only, plan.Attempt, plan.NoBump = f.out, f.dataDir, f.member, f.attempt, f.noBump
+	if f.initialCluster != "" {
+		if plan.Members, err = restore.ParseMembers(f.initialCluster); err != nil {
+			return err
+		}
+	}
+	if err := plan.Check(ctx, g.now(), deps.Identities); err != nil {
+		return err
+	}
+	if f.dryRun {
+		if f.output == "json" {
+			return g.printJSON(newPlanJSON(&plan))
+		}
+		return printPlan(g.out, g, &plan)
+	}
+	if err := printPlan(g.err, g, &plan); err != nil {
+		return err
+	}
+	bar := newProgress(g.err)
+	deps.Progress = func(s restore.Step, done, total int64) { bar.at(string(s), done, total) }
+	result, err := restore.Run(ctx, plan, deps)
+	bar.done()
+	if err != nil {
+		return err
+	}
+	if f.output == "json" {
+		return g.printJSON(newRestoredJSON(&plan, result))
+	}
+	return f.printResult(g, &plan, result)
+}
+
+// printPlan says what is about to be made, of what, and what will be different, before anything is fetched.
+func printPlan(w io.Writer, g *global, p *restore.Plan) error {
+	s := &p.Source
+	var t strings.Builder
+	line := func(name, format string, args ...any) {
+		fmt.Fprintf(&t, "%-11s "+format+"\n", append([]any{name}, args...)...)
+	}
+	line("restore", "%s, revision %d, %d keys, taken %s (%s ago)", s.Asked, s.Revision, s.LiveKeys, s.Taken.UTC().Format(time.RFC3339), ageText(g.now().Sub(s.Taken)))
+	if s.Entry != nil {
+		line("backup", "%s of cluster %s, signed by %s", s.ID, s.Entry.Cluster, signedBy(s.Entry.Sig))
+	} else {
+		line("file", "sha256 %s, signed by nobody", s.ID)
+	}
+	for _, m := range p.Members {
+		made := "made elsewhere"
+		if i := slices.IndexFunc(p.Dirs, func(d restore.Target) bool { return d.Member == m.Name }); i >= 0 {
+			made = "→ " + p.Dirs[i].Dir
+		}
+		line("member", "%s at %s %s", m.Name, strings.Join(m.PeerURLs, ","), made)
+	}
+	line("token", "%s", p.Token)
+	line("bump", "%d revisions", p.Bump)
+	line("disk", "%s at most", bytesText(p.BytesNeeded))
+	for _, d := range p.Differences {
+		line("afterwards", "%s", d)
+	}
+	for _, n := range p.NotHeld {
+		line("not held", "%s", n)
+	}
+	_, err := io.WriteString(w, t.String())
+	return err
+}
+
+// printResult says what was made and how each member is started; for one member of several, what to run on the other nodes.
+func (f *restoreFlags) printResult(g *global, p *restore.Plan, r *restore.Result) error {
+	var t strings.Builder
+	for _, m := range r.Members {
+		fmt.Fprintf(&t, "restored %s\n  etcd %s\n", m.Dir, strings.Join(m.Flags, " \\\n    "))
+	}
+	for _, m := range p.Members {
+		args, ok := r.Others[m.Name]
+		if !ok {
+			continue
+		}
+		fmt.Fprintf(&t, "on the node of %s\n  %s\n", m.Name, shellWords(append([]string{"lifeboat", "restore"}, append(args, f.access()...)...)))
+	}
+	fmt.Fprintf(&t, "HashKV %d at revision %d, equal in every directory before the bump\n", r.Hash.Hash, r.Hash.Revision)
+	_, err := io.WriteString(g.out, t.String())
+	return err
+}
+
+// access are the flags that say where backups are and what opens them, as they were given here.
+func (f *restoreFlags) access() []string {
+	var args []string
+	add := func(flag, value string) {
+		if value != "" {
+			if !strings.Contains(value, "://") {
+				value, _ = filepath.Abs(value)
+			}
+			args = append(args, flag, value)
+		}
+	}
+	if f.config != "" {
+		add("--config", f.config)
+		if f.cluster != "" {
+			args = append(args, "--cluster", f.cluster)
+		}
+	}
+	for _, s := range f.sinks {
+		add("--sink", s)
+	}
+	for _, i := range f.identities {
+		add("--identity", i)
+	}
+	add("--trusted-keys-file", f.trustedKeysFile)
+	return args
+}
+
+// shellWords quotes what a POSIX shell would take apart.
+func shellWords(args []string) string {
+	quoted := make([]string, len(args))
+	for i, a := range args {
+		quoted[i] = a
+		if a == "" || strings.ContainsAny(a, " \t\n'\"\\$`&|;<>()*?[]#~!{}") {
+			quoted[i] = "'" + strings.ReplaceAll(a, "'", `'\''`) + "'"
+		}
+	}
+	return strings.Join(quoted, " ")
+}

@@ -1,0 +1,127 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/lifeboat-dr/lifeboat/internal/child"
+	"github.com/lifeboat-dr/lifeboat/internal/member"
+	"github.com/lifeboat-dr/lifeboat/restore"
+	"github.com/lifeboat-dr/lifeboat/snapshot"
+)
+
+// roles are the parts of Lifeboat that run in a process of their own, because bytes from outside may kill it.
+func roles() map[string]child.Role {
+	return map[string]child.Role{
+		snapshot.InspectRoleName: snapshot.InspectRole,
+		restore.EditRole:         restore.EditMain,
+		member.Role:              member.Main,
+	}
+}
+
+// run is the whole program but for the process around it: it parses args, runs the command, prints what went wrong and
+// returns the exit code.
+func run(ctx context.Context, args []string, s streams) int {
+	cmd := newRoot(s)
+	cmd.SetArgs(args)
+	ran, err := cmd.ExecuteContextC(ctx)
+	if err == nil {
+		return exitDone
+	}
+	var sig interrupted
+	if errors.As(context.Cause(ctx), &sig) {
+		err = fmt.Errorf("%w: %s", sig, afterInterrupt(ran))
+	}
+	s.errorf(err)
+	return exitCode(ctx, err)
+}
+
+// afterInterrupt says what a stopped command left behind, which is the first thing the person who stopped it asks.
+func afterInterrupt(cmd *cobra.Command) string {
+	if text := cmd.Annotations[onInterrupt]; text != "" {
+		return text
+	}
+	return "nothing was changed"
+}
+
+// onInterrupt is the annotation in which a command says what is true after a signal stopped it.
+const onInterrupt = "on-interrupt"
+
+func newRoot(s streams) *cobra.Command {
+	g := &global{streams: s, now: time.Now}
+	root := &cobra.Command{
+		Use:           "lifeboat",
+		Short:         "Back up etcd into object storage and prove that it can be restored",
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          cobra.NoArgs,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
+			return fromEnvironment(cmd, os.LookupEnv)
+		},
+	}
+	root.SetOut(s.out)
+	root.SetErr(s.err)
+	root.SetIn(s.in)
+	root.CompletionOptions.HiddenDefaultCmd = false
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return &usageError{err.Error(), fmt.Sprintf("`%s --help` lists the flags", cmd.CommandPath())}
+	})
+	root.AddCommand(
+		newBackup(g), newList(g), newShow(g), newVerify(g), newRestore(g), newRehearse(g),
+		newKey(g), newVersion(g),
+	)
+	usageErrors(root)
+	return root
+}
+
+// usageErrors makes every complaint about arguments exit 2 with a hint, in every command below root.
+func usageErrors(root *cobra.Command) {
+	check := root.Args
+	if check == nil {
+		check = cobra.ArbitraryArgs
+	}
+	root.Args = func(cmd *cobra.Command, args []string) error {
+		if err := check(cmd, args); err != nil {
+			return &usageError{strings.TrimSpace(strings.SplitN(err.Error(), "\n", 2)[0]), fmt.Sprintf("`%s --help` shows how it is used", cmd.CommandPath())}
+		}
+		return nil
+	}
+	for _, c := range root.Commands() {
+		usageErrors(c)
+	}
+}
+
+// fromEnvironment gives each flag that was not set on the command line the value of its LIFEBOAT_<FLAG> twin. Unknown
+// LIFEBOAT_ variables are ignored: Kubernetes injects some (LIFEBOAT_PORT) for a Service of our name.
+func fromEnvironment(cmd *cobra.Command, lookup func(string) (string, bool)) error {
+	var failed error
+	cmd.Flags().VisitAll(func(f *pflag.Flag) {
+		if f.Changed || f.Name == "help" || failed != nil {
+			return
+		}
+		name := "LIFEBOAT_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
+		value, ok := lookup(name)
+		if !ok || value == "" {
+			return
+		}
+		values := []string{value}
+		if f.Value.Type() == "stringArray" {
+			values = strings.Fields(value)
+		}
+		for _, v := range values {
+			if err := cmd.Flags().Set(f.Name, v); err != nil {
+				failed = &usageError{fmt.Sprintf("%s: %v", name, err), fmt.Sprintf("it stands for --%s; unset it or mend it", f.Name)}
+				return
+			}
+		}
+	})
+	return failed
+}

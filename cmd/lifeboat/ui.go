@@ -1,0 +1,111 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"text/tabwriter"
+	"time"
+)
+
+// The rules of what a person sees:
+//   - data goes to stdout, everything else (plans, progress, warnings, errors) to stderr;
+//   - an error is one line `lifeboat: error: …`, each piece of advice a line `lifeboat: hint: …`; no capitals, no full stops;
+//   - tables are for eyes, `-o json` is for programs: an additive contract, described in docs/json.md;
+//   - a terminal gets a bar with bytes and the time left, everything else a line every ten seconds.
+
+// streams are the process's three standard files, handed down so that a test can run a command in process.
+type streams struct {
+	in       io.Reader
+	out, err io.Writer
+}
+
+func (s streams) errorf(err error) {
+	fmt.Fprintf(s.err, "lifeboat: error: %v\n", err)
+	for _, h := range hintsOf(err) {
+		fmt.Fprintf(s.err, "lifeboat: hint: %s\n", h)
+	}
+}
+
+func (s streams) warnf(format string, args ...any) {
+	fmt.Fprintf(s.err, "lifeboat: warning: "+format+"\n", args...)
+}
+
+// logger writes events to stderr without the time, which the terminal's reader or the log collector has.
+func (s streams) logger() *slog.Logger {
+	return slog.New(slog.NewTextHandler(s.err, &slog.HandlerOptions{
+		ReplaceAttr: func(groups []string, a slog.Attr) slog.Attr {
+			if a.Key == slog.TimeKey && len(groups) == 0 {
+				return slog.Attr{}
+			}
+			return a
+		},
+	}))
+}
+
+// printJSON writes v as indented JSON, the shape behind `-o json`.
+func (s streams) printJSON(v any) error {
+	e := json.NewEncoder(s.out)
+	e.SetIndent("", "  ")
+	e.SetEscapeHTML(false)
+	return e.Encode(v)
+}
+
+// table aligns rows of cells for a person; the first row is the heading.
+func (s streams) table(rows [][]string) error {
+	w := tabwriter.NewWriter(s.out, 0, 0, 2, ' ', 0)
+	for _, row := range rows {
+		for i, cell := range row {
+			if i > 0 {
+				fmt.Fprint(w, "\t")
+			}
+			fmt.Fprint(w, cell)
+		}
+		fmt.Fprintln(w)
+	}
+	return w.Flush()
+}
+
+// bytesText says a size as a person would, in binary units.
+func bytesText(n int64) string {
+	const unit = 1024
+	if n < unit {
+		return fmt.Sprintf("%d B", n)
+	}
+	value, suffix := float64(n), ""
+	for _, s := range []string{"KiB", "MiB", "GiB", "TiB"} {
+		value /= unit
+		suffix = s
+		if value < unit {
+			break
+		}
+	}
+	return fmt.Sprintf("%.1f %s", value, suffix)
+}
+
+// ageText says how long ago something was, coarse enough to be read at a glance.
+func ageText(d time.Duration) string {
+	switch {
+	case d < 0:
+		return "in the future"
+	case d < time.Minute:
+		return fmt.Sprintf("%ds", int(d.Seconds()))
+	case d < time.Hour:
+		return fmt.Sprintf("%dm%02ds", int(d.Minutes()), int(d.Seconds())%60)
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%dh%02dm", int(d.Hours()), int(d.Minutes())%60)
+	}
+	return fmt.Sprintf("%dd%02dh", int(d.Hours())/24, int(d.Hours())%24)
+}
+
+// isTerminal tells whether w is a character device, which is where a bar makes sense.
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}

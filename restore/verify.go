@@ -1,0 +1,59 @@
+package restore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/lifeboat-dr/lifeboat/catalog"
+	"github.com/lifeboat-dr/lifeboat/snapshot"
+)
+
+// Verify opens the copy of a backup that one sink holds and looks inside, as Run does before it makes anything: digest, decryption,
+// etcd's own checksum, every bbolt page, revision, live keys and HashKV against the manifest. dir is a folder with room for the
+// plain file; nothing stays there. It tells the fingerprint of the key that opened it, "" if it was not encrypted.
+//
+// Errors are those of Run, and *UsageError if it takes an identity and Deps has none. Deps.Sinks is not used.
+func Verify(ctx context.Context, e catalog.Entry, sink catalog.Named, dir string, d Deps) (openedWith string, err error) {
+	d.Sinks = []catalog.Named{sink}
+	if d.Log == nil {
+		d.Log = slog.New(slog.DiscardHandler)
+	}
+	if d.at == nil {
+		d.at = func(string) error { return nil }
+	}
+	r := &runner{Deps: d, plan: &Plan{Source: FromBackup(e, string(e.ID))}, result: &Result{}}
+	if err := r.plan.checkIdentity(d.Identities); err != nil {
+		return "", err
+	}
+	if r.stage, err = newStage(dir, "lifeboat-verify", d.named); err != nil {
+		return "", err
+	}
+	defer func() { err = errors.Join(err, r.close()) }()
+	if err := r.look(ctx); err != nil {
+		return r.result.OpenedWith, fmt.Errorf("the copy in %s: %w", sink.Name, err)
+	}
+	return r.result.OpenedWith, nil
+}
+
+// look brings the plain database and inspects it.
+func (r *runner) look(ctx context.Context) error {
+	plain, err := r.stage.scratch()
+	if err != nil {
+		return err
+	}
+	r.files = []*os.File{plain}
+	r.since = time.Now()
+	if err := r.bring(ctx); err != nil {
+		return err
+	}
+	r.enter(StepInspect, 0)
+	info, err := snapshot.Inspect(ctx, plain, r.lookFor())
+	if err != nil {
+		return err
+	}
+	return r.compare(info)
+}
