@@ -300,16 +300,22 @@ func TestEveryBitFlipOfASignedManifestIsRefusedOrLeavesItsText(t *testing.T) {
 				t.Errorf("%s: %s at %d: %v", name, what, at, err)
 			}
 		}
-		for bit := range len(signed) * 8 {
+		step := 1
+		if trust.AcceptUnsigned && os.Getenv("LIFEBOAT_TEST_LONG") != "1" {
+			step = 7 // every bit of a byte comes up, in turn
+		}
+		flips := 0
+		for bit := 0; bit < len(signed)*8; bit += step {
 			data := bytes.Clone(signed)
 			data[bit/8] ^= 1 << (bit % 8)
 			try("bit flip", bit, data)
+			flips++
 		}
 		for n := range signed {
 			try("truncation", n, signed[:n])
 		}
-		t.Logf("%s: %d bit flips and %d truncations: %d refused, %d accepted with the text unchanged", name, len(signed)*8, len(signed), refused, harmless)
-		if harmless > 8 || refused+harmless != len(signed)*9 {
+		t.Logf("%s: %d bit flips and %d truncations of %d bytes: %d refused, %d accepted with the text unchanged", name, flips, len(signed), len(signed), refused, harmless)
+		if harmless > 8 || refused+harmless != flips+len(signed) {
 			t.Errorf("%d were accepted", harmless)
 		}
 	}

@@ -85,7 +85,7 @@ func TestEveryBitFlipAndTruncationIsRefused(t *testing.T) {
 		size    int
 		share   float64
 	}{
-		"classic, one chunk":    {true, 1500, 1},
+		"classic, one chunk":    {true, int(500 + 2500*share(0)), 1},
 		"hybrid, one chunk":     {false, 300, share(0.1)},
 		"classic, three chunks": {true, 200_000, 0.001 * share(0.3)},
 	} {
