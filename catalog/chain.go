@@ -27,13 +27,15 @@ func (l *Listing) checkChain() {
 // LiveKeys and Lineage.EtcdClusterID must be set.
 func (l Listing) Link(m *Manifest) {
 	m.Lineage, m.Suspect.Reasons = Continue(l.Entries, *m)
-	m.Sequence, m.Previous = 1, nil
+	m.Sequence, m.Previous, m.Suspect.Unseen = 1, nil, false
 	if n := len(l.Entries); n > 0 {
 		newest := l.Entries[n-1]
 		m.Sequence = newest.Sequence + 1
 		m.Previous = &Previous{newest.ID, newest.TextSHA256}
+		m.Suspect.Unseen = len(m.Suspect.Reasons) > 0 && newest.Lineage == m.Lineage && newest.Suspect.Unseen
 	} else if len(l.Problems) > 0 {
 		// Not the first of all, perhaps: what is unseen must not be taken for absent.
 		m.Suspect.Reasons = append(m.Suspect.Reasons, fmt.Sprintf("no earlier backup could be seen, but perhaps there are some: %v", l.Problems[0]))
+		m.Suspect.Unseen = true
 	}
 }

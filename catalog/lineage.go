@@ -27,7 +27,7 @@ func histories(entries []Entry) []*history {
 			all = append(all, h)
 		}
 		h.entries = append(h.entries, e)
-		h.accepted = h.accepted || e.Accepted || len(e.Suspect.Reasons) == 0
+		h.accepted = h.accepted || e.Accepted || e.Cleared || len(e.Suspect.Reasons) == 0
 	}
 	slices.SortStableFunc(all, func(a, b *history) int { return compareIDs(a.First, b.First) })
 	return all

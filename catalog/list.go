@@ -24,6 +24,7 @@ type Entry struct {
 	Accepted   bool      `json:"accepted"`    // a person accepted the lineage by this backup
 	Held       bool      `json:"held"`        // a person forbade its removal
 	Doubts     []string  `json:"doubts"`      // why its lineage is suspect; none, or no longer, if empty
+	Cleared    bool      `json:"cleared"`     // it was suspect because a sink could not be read, and that turned out to hide nothing
 }
 
 // A Gap is a manifest named as predecessor that is in no sink. Pruning makes gaps; so does whoever removes backups.
@@ -78,6 +79,7 @@ func List(ctx context.Context, ss []Named, cluster string, t Trust) (Listing, er
 	l.mergeManifests(ss, held, t)
 	l.mergeMarks(ss, held, t)
 	l.checkChain()
+	l.clearUnseen()
 	l.doubt()
 	if len(l.Entries) == 0 && len(l.Problems) == 0 {
 		if l.Others, _, err = Clusters(ctx, ss); err != nil {
@@ -270,6 +272,19 @@ func (l *Listing) mergeMarks(ss []Named, held []holdings, t Trust) {
 		case MarkAccept:
 			l.Entries[i].Accepted = true
 		}
+	}
+}
+
+// clearUnseen ends the suspicion against the oldest lineage, where that was only that something older may have been in a sink
+// that could not be read: now all can, and there is nothing.
+func (l *Listing) clearUnseen() {
+	if len(l.Problems) > 0 || len(l.Entries) == 0 {
+		return
+	}
+	oldest := histories(l.Entries)[0].Lineage
+	for i := range l.Entries {
+		e := &l.Entries[i]
+		e.Cleared = e.Lineage == oldest && e.Suspect.Unseen
 	}
 }
 

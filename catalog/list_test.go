@@ -368,6 +368,35 @@ func TestTheFirstBackupIsSuspectIfOthersMayBeUnseen(t *testing.T) {
 	}
 }
 
+func TestWhatWasUnseenIsClearedOnceEverySinkCanBeReadAndHidesNothing(t *testing.T) {
+	t.Parallel()
+	a, store := Named{"mem:a", mem.New()}, mem.New()
+	down := Named{"s3://b", &faulty{Sink: store, list: errors.New("connection refused")}}
+	m := sample(id1)
+	list(t, []Named{a, down}, Trust{}).Link(&m)
+	put(t, a, ManifestKey("prod", m.ID), encode(t, m))
+	latest := func(ss ...Named) error {
+		_, _, err := list(t, ss, Trust{}).Resolve("latest", day0().AddDate(1, 0, 0))
+		return err
+	}
+	if err := latest(a, down); !errors.Is(err, ErrNotFound) {
+		t.Errorf("while the sink is unseen: %v", err)
+	}
+	if err := latest(a, Named{"s3://b", store}); err != nil {
+		t.Errorf("once it can be read and is empty: %v", err)
+	}
+	older := sample("20250101T000000Z-r7-aaaaaa")
+	older.Revision, older.Started, older.Finished = 7, older.ID.Time(), older.ID.Time()
+	older.CompactRevision, older.HashKV.Revision = 1, 7
+	older.Sealed.Key, older.Suspect, older.Previous = SealedKey("prod", older.ID, true), Suspect{}, nil
+	older.Lineage = Lineage{First: older.ID, EtcdClusterID: 0xdead}
+	put(t, Named{"s3://b", store}, ManifestKey("prod", older.ID), encode(t, older))
+	e, _, err := list(t, []Named{a, {"s3://b", store}}, Trust{}).Resolve("latest", day0().AddDate(1, 0, 0))
+	if err != nil || e.ID != older.ID {
+		t.Errorf("once it shows an older lineage: %s, %v", e.ID, err)
+	}
+}
+
 func TestThousandsOfManifestsAreFetchedSeveralAtOnce(t *testing.T) {
 	t.Parallel()
 	store := mem.New()

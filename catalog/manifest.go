@@ -132,6 +132,9 @@ type ReadBack struct {
 // Suspect tells why the backup does not continue the accepted lineage. No reason means that it does.
 type Suspect struct {
 	Reasons []string `json:"reasons"`
+	// Unseen says that the only reason is that not all of the sinks could be read. It no longer counts once they can, if
+	// nothing older shows up.
+	Unseen bool `json:"unseen"`
 }
 
 // HexID is an id of etcd: 16 digits of hex at most, as etcdctl prints it.

@@ -125,7 +125,7 @@ func TestManifestFieldsKeepTheirNames(t *testing.T) {
 		`"encryption_keys":[{"provider":"aescbc","name":"key1","values":17}],"plain":{"size":2147483648,"sha256":"HASH","etcd_trailer_ok":true},` +
 		`"sealed":{"key":"v1/prod/snapshots/20261120T145000Z-r123456-7f3a9c.db.zst.age","size":268435456,"sha256":"HASH","compression":"zstd",` +
 		`"stanzas":["mlkem768x25519"],"recipients":["0123456789abcdef"]},"read_back":{"mode":"always","ok":true},` +
-		`"suspect":{"reasons":["a <reason> & \"more\""]},"raw":false,"pre_upgrade":true,"tool_version":"v0.1.0"}` + "\n"
+		`"suspect":{"reasons":["a <reason> & \"more\""],"unseen":false},"raw":false,"pre_upgrade":true,"tool_version":"v0.1.0"}` + "\n"
 	got := strings.ReplaceAll(string(encode(t, sample(id1))), strings.Repeat("0123456789abcdef", 4), "HASH")
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)

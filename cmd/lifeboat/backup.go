@@ -156,18 +156,19 @@ func shortfall(g *global, r *backup.Result) error {
 	}
 	if failed := r.Failed(); len(failed) > 0 {
 		var texts []string
+		var causes []error
 		for _, d := range failed {
-			texts = append(texts, d.Err.Error())
+			texts, causes = append(texts, d.Err.Error()), append(causes, d.Err)
 		}
 		return &partlyDone{
 			fmt.Sprintf("the backup is missing in %d of %d sinks: %s", len(failed), len(r.Sinks), strings.Join(texts, "; ")),
-			"what is committed elsewhere is whole; mend the sink and run backup again",
+			"what is committed elsewhere is whole; mend the sink and run backup again", causes,
 		}
 	}
 	if !r.Manifest.Quorum {
 		return &partlyDone{
 			"the backup was taken without quorum: acknowledged writes may be missing from it",
-			"replace it by another as soon as the cluster has a quorum again",
+			"replace it by another as soon as the cluster has a quorum again", nil,
 		}
 	}
 	return nil

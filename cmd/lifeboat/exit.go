@@ -36,11 +36,15 @@ type usageError struct{ message, hint string }
 func (e *usageError) Error() string { return e.message }
 func (e *usageError) Hint() string  { return e.hint }
 
-// partlyDone carries a result that was printed but is less than what was asked for.
-type partlyDone struct{ message, hint string }
+// partlyDone carries a result that was printed but is less than what was asked for. Causes are there for their hints.
+type partlyDone struct {
+	message, hint string
+	causes        []error
+}
 
-func (e *partlyDone) Error() string { return e.message }
-func (e *partlyDone) Hint() string  { return e.hint }
+func (e *partlyDone) Error() string   { return e.message }
+func (e *partlyDone) Hint() string    { return e.hint }
+func (e *partlyDone) Unwrap() []error { return e.causes }
 
 // notProven is a rehearsal, or the demo's comparison, that ran and found a difference.
 type notProven struct{ reason string }
@@ -67,11 +71,11 @@ func exitCode(ctx context.Context, err error) int {
 		return exitDone
 	case errors.As(context.Cause(ctx), &sig):
 		return sig.code()
+	case errors.As(err, &partly):
+		return exitPartly
 	case errors.As(err, &usage), errors.As(err, &badKey), errors.Is(err, snapshot.ErrConfig), errors.Is(err, restore.ErrUsage),
 		errors.Is(err, open.ErrUsage), errors.Is(err, catalog.ErrSeveralClusters), errors.Is(err, catalog.ErrUsage):
 		return exitUsage
-	case errors.As(err, &partly):
-		return exitPartly
 	case errors.As(err, &failed):
 		return exitRehearsal
 	case errors.Is(err, catalog.ErrNotAuthentic):
@@ -101,6 +105,8 @@ func hintOf(err error) string {
 		return e.Hint
 	case *crypto.KeyError:
 		return e.Hint
+	case *crypto.NoIdentityError:
+		return "give the identity of a recipient it was sealed to with --identity; `lifeboat show` names their fingerprints"
 	case *catalog.SeveralClustersError:
 		return "choose one with --cluster: " + strings.Join(e.Clusters, ", ")
 	case interface{ Hint() string }:
@@ -132,5 +138,8 @@ func hintsOf(err error) []string {
 		}
 	}
 	walk(err)
+	if errors.Is(err, snapshot.ErrSpool) {
+		hints = append(hints, "name a directory that can be written and has room for the database with --spool-dir")
+	}
 	return hints
 }
