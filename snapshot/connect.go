@@ -141,7 +141,7 @@ func dial(ctx context.Context, t target, a *access, request time.Duration) (*lin
 	}
 	if err := waitReady(ctx, cc); err != nil {
 		_ = cc.Close()
-		return nil, explain(err)
+		return nil, explain(seen.probe(ctx, err, t, a))
 	}
 	l := &link{
 		url: t.url, cc: cc, explain: explain,
@@ -175,7 +175,10 @@ func waitReady(ctx context.Context, cc *grpc.ClientConn) error {
 	}
 }
 
-var errConnect = errors.New("connection failed")
+var (
+	errConnect    = errors.New("connection failed")
+	errPlainToTLS = errors.New("plain text sent to a TLS port")
+)
 
 // withCause prefers what ended the context to the RPC's own words for it.
 func withCause(ctx context.Context, err error) error {

@@ -16,15 +16,19 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-const day = "2006-01-02 15:04 MST"
+const (
+	day        = "2006-01-02 15:04 MST"
+	clientPort = "is this the client port (usually 2379) of an etcd member?"
+	lookAround = "check the address, the firewall and the health of this member"
+)
 
 // explain turns what a dial or a request returned, and what the witness saw below it, into an error for people and advice.
-func explain(err error, seen observation, t target, a *access) (string, error) {
-	if errors.Is(err, errConnect) || (isTimeout(err) && seen.err != nil) {
+func explain(err error, seen error, t target, a *access) (string, error) {
+	if errors.Is(err, errConnect) || errors.Is(err, errPlainToTLS) || (isTimeout(err) && seen != nil) {
 		return explainConnection(err, seen, t, a)
 	}
 	if isTimeout(err) {
-		return "check the address, the firewall and the health of this member", err
+		return lookAround, err
 	}
 	if errors.Is(err, context.Canceled) {
 		return "", err
@@ -37,38 +41,40 @@ func isTimeout(err error) bool {
 }
 
 // explainConnection is for a connection that never came to be.
-func explainConnection(err error, seen observation, t target, a *access) (string, error) {
+func explainConnection(err error, seen error, t target, a *access) (string, error) {
 	var (
 		dns    *net.DNSError
 		record tls.RecordHeaderError
 	)
 	host, _, _ := net.SplitHostPort(t.host)
 	switch {
-	case !t.tls && seen.tls:
+	case errors.Is(err, errPlainToTLS):
 		return "write https:// and give the cluster's CA and a client certificate", errors.New("the server speaks TLS, the endpoint says http")
-	case seen.err == nil:
-		return "check the address, the firewall and the health of this member", err
-	case errors.As(seen.err, &record):
+	case seen == nil && errors.Is(err, errConnect):
+		return clientPort, errors.New("the server does not speak etcd's protocol")
+	case seen == nil:
+		return lookAround, err
+	case errors.As(seen, &record):
 		return "write http:// if this cluster really serves in plain text", errors.New("the server does not speak TLS, the endpoint says https")
-	case errors.Is(seen.err, syscall.ECONNREFUSED):
+	case errors.Is(seen, syscall.ECONNREFUSED):
 		return "is etcd running there, and is this its client port (usually 2379)?", errors.New("connection refused")
-	case errors.As(seen.err, &dns) && dns.IsNotFound:
+	case errors.As(seen, &dns) && dns.IsNotFound:
 		return "check the spelling and this machine's DNS", fmt.Errorf("host name %s cannot be found", host)
 	}
-	if hint, text := explainServerCert(seen.err, host, a); text != nil {
+	if hint, text := explainServerCert(seen, host, a); text != nil {
 		return hint, text
 	}
-	if hint, text := explainRefusal(seen.err, a, time.Now()); text != nil {
+	if hint, text := explainRefusal(seen, a, time.Now()); text != nil {
 		return hint, text
 	}
 	var timeout net.Error
-	if errors.As(seen.err, &timeout) && timeout.Timeout() {
-		return "check the address, the firewall and the health of this member", fmt.Errorf("no answer within %s", a.dialTimeout)
+	if errors.As(seen, &timeout) && timeout.Timeout() {
+		return lookAround, fmt.Errorf("no answer within %s", a.dialTimeout)
 	}
 	if t.tls && a.leaf == nil {
-		return "does this cluster want a client certificate?", seen.err
+		return "does this cluster want a client certificate?", seen
 	}
-	return "is this the client port (usually 2379) of an etcd member?", seen.err
+	return clientPort, seen
 }
 
 // explainServerCert is for a server whose certificate we do not accept.
@@ -116,10 +122,7 @@ func issuerHint(cert *x509.Certificate) string {
 
 // explainRefusal is for a server that does not accept us. All it says is a TLS alert; why is seen from our own certificate.
 func explainRefusal(err error, a *access, now time.Time) (string, error) {
-	var alert tls.AlertError
-	var op *net.OpError
-	remote := errors.As(err, &alert) || (errors.As(err, &op) && op.Op == "remote error")
-	if !remote {
+	if !isAlert(err) {
 		return "", nil
 	}
 	said := err.Error()
@@ -142,6 +145,13 @@ func explainRefusal(err error, a *access, now time.Time) (string, error) {
 	}
 }
 
+// isAlert tells whether the other side has ended a TLS connection for a reason of its own.
+func isAlert(err error) bool {
+	var alert tls.AlertError
+	var op *net.OpError
+	return errors.As(err, &alert) || (errors.As(err, &op) && op.Op == "remote error")
+}
+
 // explainRequest is for a request that was refused or failed on a working connection.
 func explainRequest(err error, a *access) (string, error) {
 	const root = "a snapshot needs the root role: etcdctl user grant-role USER root"
@@ -161,7 +171,7 @@ func explainRequest(err error, a *access) (string, error) {
 	s := status.Convert(err)
 	switch s.Code() {
 	case codes.Unimplemented:
-		return "is this the client port (usually 2379) of an etcd member?", fmt.Errorf("not an etcd client endpoint: %s", s.Message())
+		return clientPort, fmt.Errorf("not an etcd client endpoint: %s", s.Message())
 	case codes.Canceled:
 		return "", context.Canceled
 	case codes.DeadlineExceeded:

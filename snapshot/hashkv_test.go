@@ -147,7 +147,7 @@ func TestHashComputedOfflineEqualsTheMembersOwn(t *testing.T) {
 func TestHashOfRandomHistoriesEqualsTheMembersOwn(t *testing.T) {
 	t.Parallel()
 	rounds := 2
-	if long() {
+	if lab.Long() {
 		rounds = 20
 	}
 	seed := rand.Uint64()

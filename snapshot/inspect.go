@@ -173,11 +173,12 @@ func digest(ctx context.Context, f io.ReaderAt, size int64, raw bool) (string, e
 	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
-// verdict is what the child says: one of the three.
+// verdict is what the child says: one of the four.
 type verdict struct {
-	Info    *Info  `json:"info,omitempty"`
-	Damaged string `json:"damaged,omitempty"`
-	Failed  string `json:"failed,omitempty"`
+	Info     *Info  `json:"info,omitempty"`
+	Damaged  string `json:"damaged,omitempty"`
+	Revision string `json:"revision,omitempty"` // why there is no hash at the wanted one
+	Failed   string `json:"failed,omitempty"`
 }
 
 func inspectInChild(ctx context.Context, f *os.File, o InspectOptions) (*Info, error) {
@@ -201,6 +202,8 @@ func inspectInChild(ctx context.Context, f *os.File, o InspectOptions) (*Info, e
 	switch {
 	case v.Damaged != "":
 		return nil, damaged("%s", v.Damaged)
+	case v.Revision != "":
+		return nil, &kindError{ErrRevision, errors.New(v.Revision)}
 	case v.Info == nil:
 		return nil, fmt.Errorf("inspect snapshot: %s", v.Failed)
 	}

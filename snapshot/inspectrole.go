@@ -56,6 +56,8 @@ func judge(info *Info, err error) verdict {
 	switch {
 	case errors.Is(err, ErrDamaged):
 		return verdict{Damaged: err.Error()}
+	case errors.Is(err, ErrRevision):
+		return verdict{Revision: err.Error()}
 	case err != nil:
 		return verdict{Failed: err.Error()}
 	}

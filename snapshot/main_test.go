@@ -17,11 +17,8 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	lab.Main(m, map[string]child.Role{snapshot.InspectRoleName: snapshot.InspectRole})
+	lab.Main(m, map[string]child.Role{snapshot.InspectRoleName: snapshot.InspectRole, "inspect-file": inspectFile})
 }
-
-// long says whether suites with counts run in full.
-func long() bool { return os.Getenv("LIFEBOAT_TEST_LONG") == "1" }
 
 // single starts a cluster of one member, which need not wait long to find out that nobody else stands for election.
 func single(t *testing.T, version string) *lab.Cluster {

@@ -1,37 +1,38 @@
 package snapshot
 
 import (
-	"bytes"
 	"context"
+	"crypto/tls"
+	"errors"
 	"net"
 	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
 
 	"google.golang.org/grpc/credentials"
 )
 
+// probeTimeout bounds what a second look may add to a failure.
+const probeTimeout = 2 * time.Second
+
 // A witness remembers what really happened to a connection. gRPC tells every failure to connect as one status text; the
 // advice a person needs hangs on the typed error below it.
 type witness struct {
-	mu  sync.Mutex
-	err error
-	tls bool // the other side of a plain connection answered in TLS
+	mu    sync.Mutex
+	err   error
+	shook atomic.Bool // a handshake was completed
 }
 
-// observation is what was seen last.
-type observation struct {
-	err error
-	tls bool
-}
-
-func (w *witness) last() observation {
+func (w *witness) last() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return observation{w.err, w.tls}
+	return w.err
 }
 
-// note keeps the last error; our own closing of a failed connection is none.
+// note keeps the last error. That we gave up ourselves is none.
 func (w *witness) note(err error) {
-	if err == nil {
+	if err == nil || errors.Is(err, net.ErrClosed) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return
 	}
 	w.mu.Lock()
@@ -62,6 +63,7 @@ func (c *watched) ClientHandshake(ctx context.Context, authority string, raw net
 		c.w.note(err)
 		return conn, info, err
 	}
+	c.w.shook.Store(true)
 	return &watchedConn{Conn: conn, w: c.w}, info, nil
 }
 
@@ -83,15 +85,42 @@ func (c *watchedConn) Read(p []byte) (int, error) {
 	}
 	c.w.note(err)
 	c.done = n > 0
-	if speaksTLS(p[:n]) {
-		c.w.mu.Lock()
-		c.w.tls = true
-		c.w.mu.Unlock()
-	}
 	return n, err
 }
 
-// speaksTLS knows the two ways in which a TLS server answers plain text: an alert record, or Go's page for such clients.
-func speaksTLS(answer []byte) bool {
-	return bytes.HasPrefix(answer, []byte{0x15, 0x03}) || bytes.Contains(answer, []byte("HTTP request to an HTTPS server"))
+// probe tries once more, by hand, to find out why a connection failed after the other side had accepted it at first: gRPC
+// writes at once and may close the connection because of that, before it reads why it is refused. It returns err or better.
+func (w *witness) probe(ctx context.Context, err error, t target, a *access) error {
+	seen := w.last()
+	if !errors.Is(err, errConnect) || errors.Is(seen, syscall.ECONNREFUSED) || isAlert(seen) || (t.tls && !w.shook.Load()) {
+		return err
+	}
+	conn, dialErr := dialTCP(ctx, t.host)
+	if dialErr != nil {
+		return err
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(probeTimeout)) // a TCP connection has deadlines
+	cfg := a.tls.Clone()
+	cfg.NextProtos = []string{"h2"}
+	if cfg.ServerName == "" {
+		cfg.ServerName, _, _ = net.SplitHostPort(t.host)
+	}
+	client := tls.Client(conn, cfg)
+	answer := client.HandshakeContext(ctx)
+	if !t.tls {
+		// Whether we like its certificate, or it ours, does not matter: it speaks TLS.
+		var unverified *tls.CertificateVerificationError
+		if answer == nil || errors.As(answer, &unverified) || isAlert(answer) {
+			return errPlainToTLS
+		}
+		return err
+	}
+	if answer == nil {
+		_, answer = client.Read(make([]byte, 1))
+	}
+	if isAlert(answer) {
+		w.note(answer)
+	}
+	return err
 }
