@@ -67,6 +67,7 @@ func (r *runner) open(ctx context.Context, sealed *os.File) error {
 	if err != nil {
 		return fmt.Errorf("open %s: %w", src.name(), err)
 	}
+	opened.HashElsewhere() // in pour, on another core
 	r.result.OpenedWith = opened.Fingerprint()
 	return r.pour(ctx, opened)
 }
