@@ -165,7 +165,7 @@ func (g *global) printShow(e catalog.Entry) error {
 		{"taken", fmt.Sprintf("%s (%s ago), in %s", e.Started.Format(time.RFC3339), ageText(g.now().Sub(e.Started)), e.Finished.Sub(e.Started).Round(time.Millisecond))},
 		{"from", fmt.Sprintf("%s at %s, etcd %s", e.Source.MemberName, e.Source.Endpoint, e.Source.ServerVersion)},
 		{"members", strings.Join(members, "; ")},
-		{"revision", fmt.Sprintf("%d (compacted to %d; the cluster had reached %d before)", e.Revision, e.CompactRevision, e.LinearizableRevision)},
+		{"revision", revisionText(e)},
 		{"HashKV", fmt.Sprintf("%d at revision %d", e.HashKV.Hash, e.HashKV.Revision)},
 		{"live keys", fmt.Sprint(e.LiveKeys)},
 		{"database", fmt.Sprintf("%s, sha256 %s", bytesText(e.Plain.Size), e.Plain.SHA256)},
@@ -179,6 +179,17 @@ func (g *global) printShow(e catalog.Entry) error {
 		{"remarks", orNone(remarks(e))},
 	}
 	return g.table(rows)
+}
+
+func revisionText(e catalog.Entry) string {
+	compacted := "never compacted"
+	if e.CompactRevision > 0 {
+		compacted = fmt.Sprintf("compacted to %d", e.CompactRevision)
+	}
+	if e.LinearizableRevision == 0 {
+		return fmt.Sprintf("%d (%s; what the cluster had reached is unknown)", e.Revision, compacted)
+	}
+	return fmt.Sprintf("%d (%s; the cluster had reached %d before)", e.Revision, compacted, e.LinearizableRevision)
 }
 
 func sealedTo(e catalog.Entry) string {
