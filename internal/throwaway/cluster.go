@@ -26,8 +26,6 @@ import (
 )
 
 const (
-	token = "lifeboat-throwaway"
-
 	// askEvery and askTimeout pace the question whether a member serves yet.
 	askEvery   = 100 * time.Millisecond
 	askTimeout = 3 * time.Second
@@ -47,6 +45,7 @@ type Node struct {
 // A Cluster is several nodes that know of each other.
 type Cluster struct {
 	Nodes []*Node
+	Token string
 	Files member.TLS  // the identity that servers and clients share
 	TLS   *tls.Config // the same for a client
 }
@@ -55,11 +54,10 @@ type Cluster struct {
 type How struct {
 	Binary string   // path of an etcd binary; "" is the built-in etcd
 	Args   []string // further flags, for a Binary only
-	New    bool     // a new cluster with empty data directories; otherwise they hold a member each
 }
 
 // New makes the cluster's certificates under dir and the nodes' clients. Nothing runs yet.
-func New(dir string, nodes []*Node) (*Cluster, error) {
+func New(dir, token string, nodes []*Node) (*Cluster, error) {
 	ca, err := pki.NewCA(filepath.Join(dir, "pki"), "lifeboat throwaway cluster")
 	if err != nil {
 		return nil, err
@@ -68,7 +66,7 @@ func New(dir string, nodes []*Node) (*Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Cluster{Nodes: nodes, Files: member.TLS(pair)}
+	c := &Cluster{Nodes: nodes, Token: token, Files: member.TLS(pair)}
 	if c.TLS, err = clientTLS(c.Files); err != nil {
 		return nil, err
 	}
@@ -116,19 +114,16 @@ func (c *Cluster) Start(ctx context.Context, how How) error {
 	return nil
 }
 
-// StartOne runs one node. Cancelling ctx kills it.
+// StartOne runs one node. Cancelling ctx kills it. The cluster is declared new, of which directories that hold members take
+// no notice.
 func (c *Cluster) StartOne(ctx context.Context, n *Node, how How) error {
 	peers := make(map[string]string, len(c.Nodes))
 	for _, m := range c.Nodes {
 		peers[m.Name] = m.PeerURL
 	}
-	state := "existing"
-	if how.New {
-		state = "new"
-	}
 	p, err := member.Start(ctx, member.Spec{
 		Binary: how.Binary, Args: how.Args, Name: n.Name, DataDir: n.DataDir, ClientURL: n.ClientURL, PeerURL: n.PeerURL,
-		InitialCluster: peers, Token: token, State: state,
+		InitialCluster: peers, Token: c.Token, State: "new",
 		QuotaBytes: n.QuotaBytes, ClientTLS: c.Files, PeerTLS: c.Files, LogFile: n.LogFile,
 	})
 	if err != nil {

@@ -40,7 +40,7 @@ func (r *run) withBump(ctx context.Context) error {
 		}
 	}
 	err = r.clear(m)
-	r.report.phase("with-bump", time.Since(began), false)
+	r.report.phase("with-bump", "", time.Since(began), false)
 	return err
 }
 

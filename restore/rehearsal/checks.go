@@ -22,6 +22,8 @@ const (
 	canaryPrefix = "lifeboat-rehearsal/"
 	// opTimeout bounds one small request.
 	opTimeout = 30 * time.Second
+	// putTimeout bounds one of several attempts to write.
+	putTimeout = 2 * time.Second
 	// What snapshot.Inspect makes of names that are too long or too many.
 	longestGroup  = 128
 	overflowGroup = "(others)"
@@ -162,8 +164,10 @@ func canary(ctx context.Context, c *throwaway.Cluster) (int64, error) {
 	return put.Header.Revision, nil
 }
 
-// compact compacts all history and defragments every node, which rewrites its whole database file.
-func compact(ctx context.Context, c *throwaway.Cluster) error {
+// compact compacts all history and defragments every node, which rewrites its whole database file. timeout is for each.
+func compact(ctx context.Context, c *throwaway.Cluster, timeout time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, timeout*time.Duration(1+len(c.Nodes)))
+	defer cancel()
 	head, err := c.Nodes[0].Client.Get(ctx, canaryPrefix)
 	if err != nil {
 		return failed("ask for the revision: %v", err)

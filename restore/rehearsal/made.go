@@ -92,7 +92,7 @@ func (r *run) first(ctx context.Context) (*made, error) {
 		if !ok {
 			name = "make-directories"
 		}
-		r.report.phase(name, t.Took, true)
+		r.report.phase(name, "", t.Took, true)
 	}
 	src := m.result.Source
 	r.report.OpenedWith = m.result.OpenedWith
@@ -104,12 +104,12 @@ func (r *run) first(ctx context.Context) (*made, error) {
 		r.timeout = baseTimeout + perGiB(m.result.Bytes)
 	}
 	r.report.Comparison = append(r.report.Comparison, BackupRow(r.report.Backup.rowName(), src.ServerVersion, src.Hash))
-	r.report.check(CheckRestore, "", Passed, "%s", made1(m))
+	r.report.check(CheckRestore, "", Passed, "%s", summary(m))
 	return m, nil
 }
 
-// made1 says in one line what was restored, and from where.
-func made1(m *made) string {
+// summary says in one line what was restored, and from where.
+func summary(m *made) string {
 	from := "the file"
 	if m.result.Sink != "" {
 		from = m.result.Sink

@@ -100,7 +100,7 @@ func begin(ctx context.Context, o Options, d restore.Deps) (*run, error) {
 	if dir, err = filepath.Abs(dir); err != nil {
 		return nil, err
 	}
-	report := &Report{Format: Format, Started: o.Now().UTC(), Tool: o.Tool, Members: o.Members, EtcdVersions: []string{}}
+	report := &Report{Format: Format, Started: o.Now().UTC(), Tool: o.Tool, Members: o.Members, EtcdVersions: []string{}, Backup: describe(o.Plan.Source)}
 	if o.Keep {
 		report.Kept = dir
 	}
@@ -144,8 +144,8 @@ func (r *run) all(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r.report.phase("boot", first, true)
-	r.report.phase("quorum", rest, true)
+	r.report.phase("boot", "", first, true)
+	r.report.phase("quorum", "", rest, true)
 	r.report.check(CheckQuorum, r.version(), Passed, "%s after %.1f s", countOf(len(m.nodes), "member"), (first + rest).Seconds())
 	for i, s := range r.servers {
 		if i > 0 {
@@ -188,7 +188,7 @@ func (r *run) clear(m *made) error {
 // which HashKV can no longer be compared.
 func (r *run) questions(ctx context.Context, s server, last bool) error {
 	began := time.Now()
-	defer func() { r.report.phase(r.named("checks"), time.Since(began), false) }()
+	defer func() { r.report.phase("checks", r.oneOf(), time.Since(began), false) }()
 	c := r.cluster
 	all := []question{
 		{CheckHash, r.hashes},
@@ -205,7 +205,7 @@ func (r *run) questions(ctx context.Context, s server, last bool) error {
 		all = append(all,
 			question{CheckRejoin, func(ctx context.Context) (string, error) { return r.rejoin(ctx, s) }},
 			question{CheckCompaction, func(ctx context.Context) (string, error) {
-				return "history compacted, every member defragmented", compact(ctx, c)
+				return "history compacted, every member defragmented", compact(ctx, c, r.timeout)
 			}})
 	}
 	for _, a := range all {
@@ -254,10 +254,10 @@ func (r *run) version() string {
 	return r.cluster.Nodes[0].Version
 }
 
-// named adds the server to a phase's name where there are several.
-func (r *run) named(phase string) string {
+// oneOf is the running servers' version where the rehearsal has several.
+func (r *run) oneOf() string {
 	if len(r.servers) < 2 {
-		return phase
+		return ""
 	}
-	return phase + " " + r.version()
+	return r.version()
 }

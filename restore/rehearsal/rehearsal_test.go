@@ -106,7 +106,7 @@ func TestTheJSONOfAReportIsAContract(t *testing.T) {
 		Comparison: []Row{{Role: RoleRestored, Name: "m", Etcd: "3.7.3", HashKV: 1, Revision: 2, CompactRevision: 1, Equal: true, Error: "e"}},
 	}
 	r.check(CheckHash, "3.7.3", Failed, "why")
-	r.phase("fetch", time.Second, true)
+	r.phase("fetch", "3.7.3", time.Second, true)
 	r.settle(taken)
 	got, err := json.MarshalIndent(r, "", " ")
 	if err != nil {

@@ -93,6 +93,7 @@ type Check struct {
 // Phase is a step of the rehearsal and how long it took. The phases that make up a recovery have InRTO.
 type Phase struct {
 	Name    string  `json:"name"`
+	Etcd    string  `json:"etcd,omitempty"` // the server it concerns, where there are several
 	Seconds float64 `json:"seconds"`
 	InRTO   bool    `json:"in_rto"`
 }
@@ -114,11 +115,11 @@ func (c Check) String() string {
 }
 
 // phase appends a step that took so long, or adds to the last one.
-func (r *Report) phase(name string, took time.Duration, inRTO bool) {
-	if last := len(r.Phases) - 1; last >= 0 && r.Phases[last].Name == name {
+func (r *Report) phase(name, etcd string, took time.Duration, inRTO bool) {
+	if last := len(r.Phases) - 1; last >= 0 && r.Phases[last].Name == name && r.Phases[last].Etcd == etcd {
 		r.Phases[last].Seconds += took.Seconds()
 	} else {
-		r.Phases = append(r.Phases, Phase{name, took.Seconds(), inRTO})
+		r.Phases = append(r.Phases, Phase{name, etcd, took.Seconds(), inRTO})
 	}
 	if inRTO {
 		r.RTOSeconds += took.Seconds()
@@ -214,7 +215,11 @@ func (r *Report) opened() string {
 func (r *Report) times() string {
 	var parts []string
 	for _, ph := range r.Phases {
-		parts = append(parts, fmt.Sprintf("%s %.1f s", ph.Name, ph.Seconds))
+		name := ph.Name
+		if ph.Etcd != "" {
+			name += " (" + ph.Etcd + ")"
+		}
+		parts = append(parts, fmt.Sprintf("%s %.1f s", name, ph.Seconds))
 	}
 	return strings.Join(parts, " · ")
 }

@@ -26,7 +26,7 @@ func perGiB(bytes int64) time.Duration {
 func (r *run) boot(ctx context.Context, m *made) (first, rest time.Duration, err error) {
 	r.held.Release()
 	began := time.Now()
-	if r.cluster, err = throwaway.New(m.dir, m.nodes); err != nil {
+	if r.cluster, err = throwaway.New(m.dir, m.result.Token, m.nodes); err != nil {
 		return 0, 0, err
 	}
 	if err := r.cluster.Start(ctx, throwaway.How{Binary: r.servers[0].binary}); err != nil {
@@ -85,11 +85,10 @@ func (r *run) rejoin(ctx context.Context, on server) (string, error) {
 		return "", err
 	}
 	key, value := canaryPrefix+rand.Text(), rand.Text()
+	var written error
 	quorum := len(c.Nodes) > 2
 	if quorum {
-		if err := put(ctx, c.Nodes[0], key, value); err != nil {
-			return "", failed("write while member %s is down: %v", last.Name, err)
-		}
+		written = putUntil(ctx, c.Nodes[0], key, value, r.timeout)
 	}
 	began := time.Now()
 	if err := c.StartOne(ctx, last, throwaway.How{Binary: on.binary}); err != nil {
@@ -99,6 +98,9 @@ func (r *run) rejoin(ctx context.Context, on server) (string, error) {
 		return "", err
 	}
 	took := time.Since(began)
+	if written != nil {
+		return "", failed("no write while member %s was down: %v", last.Name, written)
+	}
 	if quorum {
 		got, err := last.Client.Get(ctx, key)
 		if err != nil || len(got.Kvs) != 1 || string(got.Kvs[0].Value) != value {
@@ -112,8 +114,21 @@ func (r *run) rejoin(ctx context.Context, on server) (string, error) {
 	return fmt.Sprintf("member %s was killed and served again after %.1f s with equal HashKV", last.Name, took.Seconds()), nil
 }
 
-func put(ctx context.Context, n *throwaway.Node, key, value string) error {
-	ctx, cancel := context.WithTimeout(ctx, opTimeout)
+// putUntil writes, again and again until it succeeds: what is handed to a leader in the moment of its death is lost, and
+// the client learns of that only when the request times out.
+func putUntil(ctx context.Context, n *throwaway.Node, key, value string, timeout time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	for {
+		err := put(ctx, n, key, value, putTimeout)
+		if err == nil || ctx.Err() != nil {
+			return err
+		}
+	}
+}
+
+func put(ctx context.Context, n *throwaway.Node, key, value string, timeout time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	_, err := n.Client.Put(ctx, key, value)
 	return err
@@ -133,7 +148,7 @@ func (r *run) upgrade(ctx context.Context, i int) error {
 			return r.notServing(ctx, to, err)
 		}
 	}
-	r.report.phase("upgrade to "+to.version, time.Since(began), false)
+	r.report.phase("upgrade", to.version, time.Since(began), false)
 	r.report.check(CheckQuorum, r.version(), Passed, "upgraded from %s, one member after the other", r.servers[i-1].version)
 	return nil
 }
@@ -173,7 +188,7 @@ func (r *run) settle(ctx context.Context, on server) error {
 		}
 	}
 	for range writes {
-		if err := put(ctx, r.cluster.Nodes[0], canaryPrefix+"settle", rand.Text()); err != nil {
+		if err := put(ctx, r.cluster.Nodes[0], canaryPrefix+"settle", rand.Text(), opTimeout); err != nil {
 			return failed("write to make etcd %s take a raft snapshot: %v", on.version, err)
 		}
 	}
