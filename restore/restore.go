@@ -204,12 +204,19 @@ func (r *runner) point(ctx context.Context, name string) error {
 	return r.at(name)
 }
 
+// enter begins a step, or begins the present one again with a total that is known by now.
 func (r *runner) enter(s Step, total int64) {
-	r.leave()
+	begins := s != r.step
+	if begins {
+		r.leave()
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.step, r.since, r.moved, r.total = s, time.Now(), 0, total
-	r.Log.Info("restoring", "step", string(s))
+	r.moved, r.total = 0, total
+	if begins {
+		r.step, r.since = s, time.Now()
+		r.Log.Info("restoring", "step", string(s))
+	}
 }
 
 func (r *runner) leave() {
