@@ -138,6 +138,9 @@ func hintsOf(err error) []string {
 		}
 	}
 	walk(err)
+	if errors.Is(err, catalog.ErrNotAuthentic) {
+		hints = append(hints, "a backup from before signing was turned on opens with --accept-unsigned; after a change of keys the old public key must stay in --trusted-keys-file")
+	}
 	if errors.Is(err, snapshot.ErrSpool) {
 		hints = append(hints, "name a directory that can be written and has room for the database with --spool-dir")
 	}

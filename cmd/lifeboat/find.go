@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/lifeboat-dr/lifeboat/catalog"
 )
@@ -28,7 +29,10 @@ func (b *bucket) find(ctx context.Context, g *global, selector string) (catalog.
 func (g *global) resolve(l catalog.Listing, selector string) (catalog.Entry, error) {
 	e, skipped, err := l.Resolve(selector, g.now())
 	for _, s := range skipped {
-		g.warnf("passed over %s: %s", s.ID, s.Reason)
+		told := func(p *catalog.Problem) bool { return p.ID == s.ID } // by list
+		if !slices.ContainsFunc(l.Problems, told) {
+			g.warnf("passed over %s: %s", s.ID, s.Reason)
+		}
 	}
 	if errors.Is(err, catalog.ErrNotFound) {
 		err = notFound{err}
