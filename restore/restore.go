@@ -136,13 +136,18 @@ func (r *runner) all(ctx context.Context) error {
 		step Step
 		do   func(ctx context.Context) error
 	}{
-		{StepFetch, r.bring}, {StepInspect, r.inspect}, {StepEdit, r.edit}, {StepSync, r.settle}, {StepFinish, r.finish},
+		{"", r.bring}, {StepInspect, r.inspect}, {StepEdit, r.edit}, {StepSync, r.settle}, {StepFinish, r.finish},
 	} {
-		r.enter(s.step, 0)
+		if s.step != "" {
+			r.enter(s.step, 0)
+		}
 		if err := s.do(ctx); err != nil {
 			return err
 		}
-		if err := r.point(ctx, string(s.step)); err != nil {
+		if r.done {
+			break // a context that ends now comes too late
+		}
+		if err := r.point(ctx, string(r.step)); err != nil {
 			return err
 		}
 	}

@@ -108,9 +108,9 @@ func (r *runner) inspect(ctx context.Context) error {
 		return fmt.Errorf("%s: %w", src.name(), err)
 	}
 	r.before = r.editor.before
-	r.mu.Lock()
-	r.total = int64(len(r.files)-1) * r.before.bytes()
-	r.mu.Unlock()
+	if !r.shared {
+		r.enter(StepInspect, int64(len(r.files)-1)*r.before.bytes())
+	}
 
 	g, gctx := errgroup.WithContext(ctx)
 	g.Go(func() (err error) {
@@ -275,7 +275,7 @@ func (r *runner) finish(ctx context.Context) error {
 	if err := r.point(ctx, "complete"); err != nil {
 		return err
 	}
-	// From here on it is done, or undone: a context that ends now comes too late.
+	// From here on it is done, or undone.
 	if whole {
 		dest := r.plan.DataDir
 		if dest == "" {
