@@ -80,10 +80,10 @@ func name(dir string) string { return "file://" + filepath.ToSlash(dir) }
 
 func (s *Sink) root() (*os.Root, error) {
 	root, err := os.OpenRoot(s.dir)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
+	if errors.Is(err, fs.ErrNotExist) {
 		return nil, sinks.Because("the directory does not exist", sinks.ErrNoBucket)
-	case errors.Is(err, syscall.ENOTDIR):
+	}
+	if info, statErr := os.Stat(s.dir); err != nil && statErr == nil && !info.IsDir() {
 		return nil, sinks.Because("not a directory", sinks.ErrNoBucket)
 	}
 	return root, err
@@ -131,9 +131,8 @@ func (s *Sink) open(key string, off int64) (*os.File, error) {
 	if info == nil || info.IsDir() {
 		return nil, sinks.Because("no such object", fs.ErrNotExist)
 	}
-	if off < 0 || off > info.Size() {
-		text := fmt.Sprintf("the offset %d is outside the object's %d bytes", off, info.Size())
-		return nil, sinks.Because(text, fs.ErrInvalid)
+	if err := sinks.CheckOffset(off, info.Size()); err != nil {
+		return nil, err
 	}
 	f, err := root.Open(key)
 	if err != nil {

@@ -3,7 +3,6 @@ package file
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -23,11 +22,8 @@ type publisher func(root *os.Root, dir *os.File, key string, fill func(*os.File)
 
 // Put implements [sinks.Sink].
 func (s *Sink) Put(ctx context.Context, key string, body io.ReaderAt, size int64) error {
-	if err := errors.Join(sinks.CheckKey(key), ctx.Err()); err != nil {
+	if err := errors.Join(sinks.CheckPut(key, size), ctx.Err()); err != nil {
 		return s.fail("put", key, err)
-	}
-	if size < 0 {
-		return s.fail("put", key, sinks.Because(fmt.Sprintf("the size %d is negative", size), fs.ErrInvalid))
 	}
 	root, err := s.root()
 	if err != nil {
@@ -90,10 +86,7 @@ func fill(ctx context.Context, f *os.File, body io.ReaderAt, size int64) error {
 			return err
 		}
 		piece := buf[:min(int64(len(buf)), size-off)]
-		if n, err := body.ReadAt(piece, off); n < len(piece) {
-			if err == nil || errors.Is(err, io.EOF) {
-				err = fmt.Errorf("the body ends at byte %d of %d: %w", off+int64(n), size, io.ErrUnexpectedEOF)
-			}
+		if err := sinks.ReadBody(body, piece, off); err != nil {
 			return err
 		}
 		if _, err := f.Write(piece); err != nil {

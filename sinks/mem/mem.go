@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"iter"
@@ -39,11 +38,8 @@ func (*Sink) String() string { return "memory" }
 
 // Put implements [sinks.Sink].
 func (s *Sink) Put(ctx context.Context, key string, body io.ReaderAt, size int64) error {
-	if err := sinks.CheckKey(key); err != nil {
+	if err := sinks.CheckPut(key, size); err != nil {
 		return s.fail("put", key, err)
-	}
-	if size < 0 {
-		return s.fail("put", key, sinks.Because(fmt.Sprintf("the size %d is negative", size), fs.ErrInvalid))
 	}
 	data, err := readAll(ctx, body, size)
 	if err != nil {
@@ -67,10 +63,7 @@ func readAll(ctx context.Context, body io.ReaderAt, size int64) ([]byte, error) 
 		}
 		n := int(min(piece, size-off))
 		data = slices.Grow(data, n)[:int(off)+n]
-		if got, err := body.ReadAt(data[off:], off); got < n {
-			if err == nil || errors.Is(err, io.EOF) {
-				err = fmt.Errorf("the body ends at byte %d of %d: %w", off+int64(got), size, io.ErrUnexpectedEOF)
-			}
+		if err := sinks.ReadBody(body, data[off:], off); err != nil {
 			return nil, err
 		}
 	}
@@ -85,12 +78,11 @@ func (s *Sink) Open(ctx context.Context, key string, off int64) (io.ReadCloser, 
 	s.mu.RLock()
 	o, ok := s.objects[key]
 	s.mu.RUnlock()
-	switch {
-	case !ok:
+	if !ok {
 		return nil, s.fail("open", key, sinks.Because("no such object", fs.ErrNotExist))
-	case off < 0 || off > int64(len(o.data)):
-		text := fmt.Sprintf("the offset %d is outside the object's %d bytes", off, len(o.data))
-		return nil, s.fail("open", key, sinks.Because(text, fs.ErrInvalid))
+	}
+	if err := sinks.CheckOffset(off, int64(len(o.data))); err != nil {
+		return nil, s.fail("open", key, err)
 	}
 	data := bytes.NewReader(o.data[off:])
 	return io.NopCloser(readerFunc(func(p []byte) (int, error) {

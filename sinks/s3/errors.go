@@ -1,0 +1,204 @@
+package s3
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/http"
+	"strings"
+	"syscall"
+
+	"github.com/aws/smithy-go"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
+
+	"github.com/lifeboat-dr/lifeboat/sinks"
+)
+
+// code returns the error code of a store's answer, or "".
+func code(err error) string {
+	var answer smithy.APIError
+	if errors.As(err, &answer) {
+		return answer.ErrorCode()
+	}
+	return ""
+}
+
+// status returns the HTTP status of a store's answer, or 0 where there was none (for which the client has an answer too).
+func status(err error) int {
+	var answer *smithyhttp.ResponseError
+	if errors.As(err, &answer) && answer.Response != nil && answer.Response.Response != nil {
+		return answer.HTTPStatusCode()
+	}
+	return 0
+}
+
+// header returns a header of a store's answer, or "".
+func header(err error, name string) string {
+	var answer *smithyhttp.ResponseError
+	if status(err) != 0 && errors.As(err, &answer) {
+		return answer.Response.Header.Get(name)
+	}
+	return ""
+}
+
+// fail dresses an error for the caller; nil stays nil.
+func (op *operation) fail(err error) error {
+	if err == nil {
+		return nil
+	}
+	cause, hint := op.explain(err)
+	return &sinks.Error{Op: op.name, Sink: op.s.String(), Key: op.key, Err: cause, Hint: hint}
+}
+
+// explain says in words what an error means, and what to do about it.
+func (op *operation) explain(err error) (cause error, hint string) {
+	var ended interface{ CanceledError() bool }
+	var credentials *credentialsError
+	var send *smithyhttp.RequestSendError
+	switch {
+	case errors.As(err, &ended) && ended.CanceledError() && errors.Is(err, context.DeadlineExceeded):
+		return context.DeadlineExceeded, ""
+	case errors.As(err, &ended) && ended.CanceledError():
+		return context.Canceled, ""
+	case errors.As(err, &credentials):
+		return sinks.Because("no credentials: "+credentials.Error(), fs.ErrPermission, err),
+			"set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, give a credentials file, or run where a role is attached"
+	case errors.Is(err, sinks.ErrStalled):
+		return sinks.Because(fmt.Sprintf("stalled: less than %d KiB moved in %v", sinks.StallBytes>>10, op.s.o.Stall), err),
+			"the network or the store hangs: look at proxies and firewalls on the way, and try again"
+	case status(err) != 0:
+		return op.explainAnswer(err)
+	case errors.As(err, &send):
+		hint := unreachable(send.Err)
+		if hint == "" {
+			hint = "check the endpoint, the network, and that the store is up"
+		}
+		if strings.HasPrefix(op.s.o.Endpoint, "http://") && !errors.Is(send.Err, syscall.ECONNREFUSED) {
+			hint += "; if the store speaks TLS, write https:// for the endpoint"
+		}
+		return sinks.Because("the store cannot be reached: "+send.Err.Error(), err), hint
+	}
+	return err, ""
+}
+
+// An explanation is what an error code means. The kind may be nil.
+type explanation struct {
+	text string
+	kind error
+	hint string
+}
+
+func (op *operation) explainAnswer(err error) (error, string) {
+	name := code(err)
+	e := op.explanation(name, status(err))
+	var api smithy.APIError
+	if e.text == "" && errors.As(err, &api) {
+		e.text = "the store says: " + strings.TrimSuffix(api.ErrorMessage(), ".")
+	}
+	if region := header(err, "X-Amz-Bucket-Region"); region != "" && e.kind == errRegion {
+		e.hint = "the bucket is in " + region + ": add region=" + region + " to the URL"
+	}
+	if name != "" {
+		e.text += " (" + name + ")"
+	}
+	if e.kind == nil || e.kind == errRegion {
+		return sinks.Because(e.text, err), e.hint
+	}
+	return sinks.Because(e.text, e.kind, err), e.hint
+}
+
+// errRegion marks answers that only mean another region.
+var errRegion = errors.New("another region")
+
+// explanation knows the codes of AWS and of the stores like it. A HEAD has only a status.
+func (op *operation) explanation(code string, status int) explanation {
+	bucket := op.s.o.Bucket
+	switch code {
+	case "NoSuchBucket":
+		return explanation{"the bucket " + bucket + " does not exist", sinks.ErrNoBucket, "create it, or correct its name, the endpoint or the region"}
+	case "InvalidBucketName":
+		return explanation{bucket + " cannot be the name of a bucket", sinks.ErrNoBucket, "correct the URL"}
+	case "NoSuchKey", "NotFound":
+		return explanation{"no such object", fs.ErrNotExist, ""}
+	case "PreconditionFailed":
+		return explanation{"the object exists already", fs.ErrExist, ""}
+	case "InvalidAccessKeyId":
+		return explanation{"the store does not know the access key", fs.ErrPermission, "check the access key id, and that it belongs to this store"}
+	case "SignatureDoesNotMatch":
+		return explanation{"the secret key does not belong to the access key", fs.ErrPermission, "check the secret access key; a proxy that rewrites requests has the same effect"}
+	case "ExpiredToken", "TokenRefreshRequired", "InvalidToken", "ExpiredTokenException":
+		return explanation{"the credentials have expired or were withdrawn", fs.ErrPermission, "get new ones"}
+	case "RequestTimeTooSkewed":
+		return explanation{"this machine's clock differs too much from the store's", fs.ErrPermission, "set the clock"}
+	case "PermanentRedirect", "TemporaryRedirect", "MovedPermanently", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException":
+		return explanation{"the bucket is in another region", errRegion, "add region=… to the URL"}
+	case "NotImplemented":
+		return explanation{"the store cannot do this", nil, "it lacks conditional writes (If-None-Match) or something else that is needed"}
+	case "XMinioStorageFull", "QuotaExceeded", "InsufficientStorage", "XMinioAdminBucketQuotaExceeded":
+		return explanation{"the store is full", nil, "free some space there, or raise the quota"}
+	}
+	switch status {
+	case 401, 403:
+		return explanation{"access denied", fs.ErrPermission, "the credentials need " + op.needs()}
+	case 404:
+		return explanation{"no such object", fs.ErrNotExist, ""}
+	case 412:
+		return explanation{"the object exists already", fs.ErrExist, ""}
+	case 301, 307:
+		return explanation{"the bucket is in another region", errRegion, "add region=… to the URL"}
+	case 400:
+		if strings.HasPrefix(op.s.o.Endpoint, "http://") && code == "" {
+			return explanation{"the store does not understand the request", nil, "if it speaks TLS, write https:// for the endpoint"}
+		}
+	case 429, 503:
+		return explanation{"the store is overloaded and stayed so", nil, "try again later, or run fewer jobs at once"}
+	}
+	if code == "" {
+		return explanation{"the store answers with an error (" + strings.ToLower(http.StatusText(status)) + ")", nil, "check that the endpoint is an S3 store"}
+	}
+	return explanation{}
+}
+
+// needs names the permission an operation takes.
+func (op *operation) needs() string {
+	objects := "arn:aws:s3:::" + op.s.o.Bucket + "/" + op.s.prefix + "*"
+	switch op.name {
+	case "put":
+		return "s3:PutObject and s3:AbortMultipartUpload on " + objects
+	case "delete":
+		return "s3:DeleteObject on " + objects
+	case "list":
+		return "s3:ListBucket on arn:aws:s3:::" + op.s.o.Bucket
+	}
+	return "s3:GetObject on " + objects + ", and s3:ListBucket to be told of missing objects"
+}
+
+// unreachable returns the hint for a connection that will not come to be however often it is tried, or "".
+func unreachable(err error) string {
+	var dns *net.DNSError
+	var authority x509.UnknownAuthorityError
+	var host x509.HostnameError
+	var invalid x509.CertificateInvalidError
+	var verify *tls.CertificateVerificationError
+	var record tls.RecordHeaderError
+	var alert tls.AlertError
+	switch {
+	case errors.As(err, &dns) && dns.IsNotFound:
+		return "check the host name in the endpoint, or the region"
+	case errors.As(err, &authority):
+		return "give the certificate of the authority that signed it as the sink's CA file"
+	case errors.As(err, &host):
+		return "use a name the certificate is made for in the endpoint"
+	case errors.As(err, &invalid), errors.As(err, &verify):
+		return "the store's certificate has to be renewed or replaced; check this machine's clock as well"
+	case errors.As(err, &record):
+		return "the store does not speak TLS there; write http:// for the endpoint, or use another port"
+	case errors.As(err, &alert):
+		return "the store broke off the TLS handshake; it may want a client certificate"
+	}
+	return ""
+}

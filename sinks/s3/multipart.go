@@ -1,0 +1,132 @@
+package s3
+
+import (
+	"context"
+	"io"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+	"golang.org/x/sync/errgroup"
+)
+
+const (
+	maxParts     = 10_000
+	abortTimeout = 5 * time.Second
+	maxConflicts = 3
+)
+
+// parts puts the object in parts. A store that finds another write to the same key under way wants the whole upload again.
+func (u *upload) parts(ctx context.Context) error {
+	for round := 1; ; round++ {
+		err := u.inParts(ctx)
+		if err == nil || !judge(err).conflict || round == maxConflicts {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(jitter(round)):
+		}
+	}
+}
+
+func (u *upload) inParts(ctx context.Context) error {
+	created, err := u.client.CreateMultipartUpload(ctx, &s3.CreateMultipartUploadInput{
+		Bucket:   &u.o.Bucket,
+		Key:      &u.key,
+		Metadata: u.metadata,
+	}, u.attempt().option)
+	if err != nil {
+		return err
+	}
+	parts, err := u.send(ctx, created)
+	if err != nil {
+		u.abort(ctx, created.UploadId)
+		return err
+	}
+	a := u.attempt()
+	a.conflicts = true
+	_, err = u.client.CompleteMultipartUpload(ctx, &s3.CompleteMultipartUploadInput{
+		Bucket:          &u.o.Bucket,
+		Key:             &u.key,
+		UploadId:        created.UploadId,
+		IfNoneMatch:     aws.String("*"),
+		MultipartUpload: &types.CompletedMultipartUpload{Parts: parts},
+	}, a.option)
+	if err != nil {
+		// Before looking whether it took effect: afterwards it no longer can.
+		u.abort(ctx, created.UploadId)
+	}
+	return u.settle(ctx, a, err)
+}
+
+// send uploads the parts, several at a time and in any order.
+func (u *upload) send(ctx context.Context, to *s3.CreateMultipartUploadOutput) ([]types.CompletedPart, error) {
+	each := partSize(u.size, u.o.PartSize)
+	parts := make([]types.CompletedPart, (u.size+each-1)/each)
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(u.o.Parallel)
+	for i := range parts {
+		if gctx.Err() != nil {
+			break // the first failure is what Wait returns
+		}
+		g.Go(func() error {
+			off := int64(i) * each
+			n := min(each, u.size-off)
+			number := int32(i + 1)
+			out, err := u.client.UploadPart(gctx, &s3.UploadPartInput{
+				Bucket:            &u.o.Bucket,
+				Key:               &u.key,
+				UploadId:          to.UploadId,
+				PartNumber:        &number,
+				Body:              io.NewSectionReader(u.body, off, n),
+				ContentLength:     &n,
+				ChecksumAlgorithm: to.ChecksumAlgorithm,
+			}, u.attempt().option)
+			if err != nil {
+				return err
+			}
+			parts[i] = types.CompletedPart{
+				PartNumber: &number,
+				ETag:       out.ETag,
+				// Where the store has checksums for parts, it wants to be told them again.
+				ChecksumCRC32:     out.ChecksumCRC32,
+				ChecksumCRC32C:    out.ChecksumCRC32C,
+				ChecksumCRC64NVME: out.ChecksumCRC64NVME,
+				ChecksumSHA1:      out.ChecksumSHA1,
+				ChecksumSHA256:    out.ChecksumSHA256,
+			}
+			return nil
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	return parts, ctx.Err()
+}
+
+// abort removes what was sent. It must work when ctx has ended, and has little time then.
+func (u *upload) abort(ctx context.Context, id *string) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), abortTimeout)
+	defer cancel()
+	_, err := u.client.AbortMultipartUpload(ctx, &s3.AbortMultipartUploadInput{
+		Bucket:   &u.o.Bucket,
+		Key:      &u.key,
+		UploadId: id,
+	}, u.operation("put", u.op.key).attempt().option)
+	if err != nil && code(err) != "NoSuchUpload" {
+		u.o.Log.Warn("the parts of a failed upload could not be removed", "sink", u.String(), "key", u.op.key, "err", err)
+	}
+}
+
+// partSize returns the size of parts for an object: the usual one, or as many MiB as it takes to need no more than maxParts.
+func partSize(size, usual int64) int64 {
+	const mib = 1 << 20
+	least := (size + maxParts - 1) / maxParts
+	if least <= usual {
+		return usual
+	}
+	return (least + mib - 1) / mib * mib
+}

@@ -1,0 +1,244 @@
+package s3_test
+
+import (
+	"bytes"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
+
+	"github.com/lifeboat-dr/lifeboat/e2e/lab"
+	"github.com/lifeboat-dr/lifeboat/internal/member"
+	"github.com/lifeboat-dr/lifeboat/sinks"
+	"github.com/lifeboat-dr/lifeboat/sinks/s3"
+)
+
+// everyCall makes each of the four calls and returns their errors by name.
+func everyCall(t *testing.T, s sinks.Sink) map[string]error {
+	t.Helper()
+	var listErr error
+	for _, err := range s.List(t.Context(), "") {
+		listErr = err
+	}
+	_, openErr := s.Open(t.Context(), "a/b", 0)
+	return map[string]error{
+		"put":    put(t.Context(), s, "a/b", []byte("x")),
+		"open":   openErr,
+		"list":   listErr,
+		"delete": s.Delete(t.Context(), "a/b"),
+	}
+}
+
+// fails checks that all calls fail by the same kind, say the same thing, and give a hint.
+func fails(t *testing.T, s sinks.Sink, kind error, text, hint string) {
+	t.Helper()
+	for op, err := range everyCall(t, s) {
+		var e *sinks.Error
+		switch {
+		case !errors.As(err, &e) || e.Op != op:
+			t.Errorf("%s gives: %v", op, err)
+			continue
+		case kind != nil && !errors.Is(err, kind):
+			t.Errorf("%s gives the wrong kind of error: %v", op, err)
+		case kind != fs.ErrNotExist && errors.Is(err, fs.ErrNotExist):
+			t.Errorf("%s says that the object is not there: %v", op, err)
+		case !strings.Contains(err.Error(), text) || !strings.Contains(e.Hint, hint):
+			t.Errorf("%s says: %v; hint: %s", op, err, e.Hint)
+		}
+		if strings.Count(err.Error(), "\n") > 0 || strings.Contains(err.Error(), "operation error") {
+			t.Errorf("%s says it badly: %v", op, err)
+		}
+	}
+}
+
+func credentialsFile(t *testing.T, access, secret, session string) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "credentials")
+	text := fmt.Sprintf("[default]\naws_access_key_id = %s\naws_secret_access_key = %s\n", access, secret)
+	if session != "" {
+		text += "aws_session_token = " + session + "\n"
+	}
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+func wrongPlaceTests() map[string]func(*testing.T, place) {
+	return map[string]func(*testing.T, place){
+		"an unknown bucket": func(t *testing.T, p place) {
+			s := p.sink(t, func(o *s3.Options) { o.Bucket = "never-created" })
+			fails(t, s, sinks.ErrNoBucket, "the bucket never-created does not exist", "create it")
+		},
+		"an unknown access key": func(t *testing.T, p place) {
+			s := p.sink(t, func(o *s3.Options) { o.CredentialsFile = credentialsFile(t, "nobody", p.SecretKey, "") })
+			fails(t, s, fs.ErrPermission, "does not know the access key (InvalidAccessKeyId)", "access key id")
+		},
+		"a wrong secret key": func(t *testing.T, p place) {
+			s := p.sink(t, func(o *s3.Options) { o.CredentialsFile = credentialsFile(t, p.AccessKey, "wrong-secret", "") })
+			fails(t, s, fs.ErrPermission, "the secret key does not belong to the access key (SignatureDoesNotMatch)", "secret access key")
+		},
+		"credentials for another bucket": func(t *testing.T, p place) {
+			file := restricted(t, p, `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["s3:*"],"Resource":["arn:aws:s3:::other/*"]}]}`)
+			s := p.sink(t, func(o *s3.Options) { o.CredentialsFile, o.Prefix = file, "pre" })
+			fails(t, s, fs.ErrPermission, "access denied", "the credentials need s3:")
+			for op, err := range everyCall(t, s) {
+				var e *sinks.Error
+				want := map[string]string{
+					"put": "s3:PutObject", "open": "s3:GetObject", "list": "s3:ListBucket on arn:aws:s3:::" + p.bucket,
+					"delete": "s3:DeleteObject on arn:aws:s3:::" + p.bucket + "/pre/*",
+				}[op]
+				if !errors.As(err, &e) || !strings.Contains(e.Hint, want) {
+					t.Errorf("the hint for %s does not name %s: %+v", op, want, err)
+				}
+			}
+		},
+		"a store that is not there": func(t *testing.T, p place) {
+			ports, err := member.FreePorts(1)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s := p.sink(t, func(o *s3.Options) {
+				o.Endpoint = fmt.Sprintf("http://127.0.0.1:%d", ports[0])
+				o.Patience = 300 * time.Millisecond
+			})
+			began := time.Now()
+			fails(t, s, nil, "connection refused", "check the endpoint")
+			if took := time.Since(began); took > 10*time.Second {
+				t.Errorf("four calls took %v", took)
+			}
+		},
+		"a host that does not exist": func(t *testing.T, p place) {
+			s := p.sink(t, func(o *s3.Options) { o.Endpoint = "http://store.invalid"; o.Patience = 300 * time.Millisecond })
+			fails(t, s, nil, "the store cannot be reached", "")
+		},
+		"another region": func(t *testing.T, p place) {
+			s := p.disturbed(t, func(req *http.Request, _ func(*http.Request) (*http.Response, error)) (*http.Response, error) {
+				return answers(req, 301, "PermanentRedirect", "X-Amz-Bucket-Region", "eu-central-1")
+			}, nil)
+			fails(t, s, nil, "the bucket is in another region (PermanentRedirect)", "add region=eu-central-1 to the URL")
+		},
+		"a clock that is wrong": func(t *testing.T, p place) {
+			s := p.disturbed(t, func(req *http.Request, _ func(*http.Request) (*http.Response, error)) (*http.Response, error) {
+				return answers(req, 403, "RequestTimeTooSkewed")
+			}, nil)
+			fails(t, s, fs.ErrPermission, "clock", "set the clock")
+		},
+		"a web server that is no store": func(t *testing.T, p place) {
+			web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				w.WriteHeader(http.StatusTeapot)
+				_, _ = io.WriteString(w, "<html>hello</html>")
+			}))
+			t.Cleanup(web.Close)
+			s := p.sink(t, func(o *s3.Options) { o.Endpoint = web.URL })
+			fails(t, s, nil, "", "")
+		},
+	}
+}
+
+// restricted gets credentials of a session that may do only what the policy says.
+func restricted(t *testing.T, p place, policy string) string {
+	t.Helper()
+	cli := sts.New(sts.Options{
+		BaseEndpoint: aws.String(p.URL), Region: lab.Region,
+		Credentials: credentials.NewStaticCredentialsProvider(p.AccessKey, p.SecretKey, ""),
+	})
+	out, err := cli.AssumeRole(t.Context(), &sts.AssumeRoleInput{
+		RoleArn: aws.String("arn:aws:iam::000000000000:role/lab"), RoleSessionName: aws.String("lab"),
+		DurationSeconds: aws.Int32(900), Policy: &policy,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return credentialsFile(t, *out.Credentials.AccessKeyId, *out.Credentials.SecretAccessKey, *out.Credentials.SessionToken)
+}
+
+func tlsTests() map[string]func(*testing.T, place) {
+	return map[string]func(*testing.T, place){
+		"over TLS with the right CA": func(t *testing.T, p place) {
+			front, ca := inFront(t, p)
+			unsigned := 0
+			s := p.disturbed(t, func(req *http.Request, send func(*http.Request) (*http.Response, error)) (*http.Response, error) {
+				if req.Header.Get("X-Amz-Content-Sha256") == "UNSIGNED-PAYLOAD" {
+					unsigned++
+				}
+				return send(req)
+			}, func(o *s3.Options) { o.Endpoint, o.CAFile, o.Parallel = front, ca, 1 })
+			for key, size := range map[string]int{"small": 100, "empty": 0, "large": part + 1} {
+				body := content(20, size)
+				mustPut(t, s, key, body)
+				if got, err := read(t.Context(), s, key, 0); err != nil || !bytes.Equal(got, body) {
+					t.Errorf("%s reads back as %d bytes, %v", key, len(got), err)
+				}
+			}
+			if unsigned < 3 {
+				t.Errorf("only %d payloads were left to TLS", unsigned)
+			}
+		},
+		"over TLS with an unknown CA": func(t *testing.T, p place) {
+			front, _ := inFront(t, p)
+			s := p.sink(t, func(o *s3.Options) { o.Endpoint = front })
+			began := time.Now()
+			fails(t, s, nil, "certificate", "CA file")
+			if took := time.Since(began); took > 5*time.Second {
+				t.Errorf("an unknown CA was retried for %v", took)
+			}
+		},
+		"over TLS under another name": func(t *testing.T, p place) {
+			front, ca := inFront(t, p)
+			s := p.sink(t, func(o *s3.Options) { o.Endpoint, o.CAFile = strings.Replace(front, "127.0.0.1", "localhost", 1), ca })
+			fails(t, s, nil, "certificate", "a name the certificate is made for")
+		},
+		"TLS to a store without it": func(t *testing.T, p place) {
+			s := p.sink(t, func(o *s3.Options) { o.Endpoint = strings.Replace(p.URL, "http:", "https:", 1) })
+			fails(t, s, nil, "TLS handshake", "write http://")
+		},
+		"no TLS to a store with it": func(t *testing.T, p place) {
+			front, _ := inFront(t, p)
+			s := p.sink(t, func(o *s3.Options) {
+				o.Endpoint, o.Patience = strings.Replace(front, "https:", "http:", 1), 300*time.Millisecond
+			})
+			fails(t, s, nil, "", "write https://")
+		},
+	}
+}
+
+// inFront puts TLS in front of the server, and returns the URL and the file of the CA.
+func inFront(t *testing.T, p place) (front, ca string) {
+	t.Helper()
+	to, err := url.Parse(p.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewUnstartedServer(&httputil.ReverseProxy{
+		Rewrite: func(r *httputil.ProxyRequest) {
+			r.SetURL(to)
+			r.Out.Host = r.In.Host // it is signed
+		},
+		ErrorLog: log.New(io.Discard, "", 0),
+	})
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	server.StartTLS()
+	t.Cleanup(server.Close)
+	ca = filepath.Join(t.TempDir(), "ca.crt")
+	block := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
+	if err := os.WriteFile(ca, block, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return server.URL, ca
+}

@@ -1,0 +1,153 @@
+package s3
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"io"
+	"io/fs"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+
+	"github.com/lifeboat-dr/lifeboat/sinks"
+)
+
+// Metadata of every object.
+const (
+	digestName = "lifeboat-sha256" // of the content, in hex
+	// putName holds a text that no two puts share. By it an upload whose answer was lost is told from an object somebody
+	// else has put there, even one of the same content.
+	putName = "lifeboat-put"
+)
+
+// lookTimeout bounds the question after the context has ended already.
+const lookTimeout = 2 * time.Second
+
+// An upload is what one Put is about.
+type upload struct {
+	*Sink
+	op       *operation
+	key      string // with the sink's prefix
+	body     *source
+	size     int64
+	metadata map[string]string
+}
+
+// Put implements [sinks.Sink].
+func (s *Sink) Put(ctx context.Context, key string, body io.ReaderAt, size int64) error {
+	op := s.operation("put", key)
+	if err := errors.Join(sinks.CheckPut(key, size), ctx.Err()); err != nil {
+		return op.fail(err)
+	}
+	u := &upload{Sink: s, op: op, key: s.prefix + key, body: &source{body: body}, size: size}
+	digest, err := u.body.digest(ctx, size)
+	if err != nil {
+		return op.fail(err)
+	}
+	u.metadata = map[string]string{digestName: digest, putName: rand.Text()}
+	if size <= s.o.PartSize {
+		err = u.whole(ctx)
+	} else {
+		err = u.parts(ctx)
+	}
+	if broken := u.body.broken(); err != nil && broken != nil {
+		err = broken // whatever the client made of it
+	}
+	return op.fail(err)
+}
+
+// whole puts the object with one request.
+func (u *upload) whole(ctx context.Context) error {
+	a := u.attempt()
+	_, err := u.client.PutObject(ctx, &s3.PutObjectInput{
+		Bucket:        &u.o.Bucket,
+		Key:           &u.key,
+		Body:          io.NewSectionReader(u.body, 0, u.size),
+		ContentLength: &u.size,
+		IfNoneMatch:   aws.String("*"),
+		Metadata:      u.metadata,
+	}, a.option)
+	return u.settle(ctx, a, err)
+}
+
+func (u *upload) attempt() *attempt { return &attempt{op: u.op, body: u.body} }
+
+// settle turns the failure of a write that may have taken effect into the truth, by looking.
+func (u *upload) settle(ctx context.Context, a *attempt, err error) error {
+	if err == nil || !a.unsure || u.body.broken() != nil {
+		return err
+	}
+	if ctx.Err() != nil {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), lookTimeout)
+		defer cancel()
+	}
+	head, lookErr := u.client.HeadObject(ctx, &s3.HeadObjectInput{Bucket: &u.o.Bucket, Key: &u.key}, u.op.attempt().option)
+	switch {
+	case lookErr == nil && aws.ToInt64(head.ContentLength) == u.size && head.Metadata[putName] == u.metadata[putName]:
+		u.o.Log.Info("an upload has succeeded whose answer was lost", "sink", u.String(), "key", u.op.key, "err", err)
+		return nil
+	case lookErr == nil:
+		return sinks.Because("the object exists already", fs.ErrExist)
+	case status(lookErr) != http.StatusNotFound:
+		u.o.Log.Warn("could not find out whether an upload has succeeded", "sink", u.String(), "key", u.op.key, "err", lookErr)
+	}
+	return err
+}
+
+// A source is the caller's body. It remembers when that fails: the client takes such a failure for the network's, and
+// would try for minutes.
+type source struct {
+	body io.ReaderAt
+
+	mu  sync.Mutex
+	err error
+}
+
+// ReadAt reads from the body; what it is asked for always lies before its size.
+func (s *source) ReadAt(p []byte, off int64) (int, error) {
+	if err := sinks.ReadBody(s.body, p, off); err != nil {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.err == nil {
+			s.err = err
+		}
+		return 0, err
+	}
+	return len(p), nil
+}
+
+// broken returns the body's first failure.
+func (s *source) broken() error {
+	if s == nil {
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.err
+}
+
+// digest reads the whole body once, before any of it is sent. What is in the page cache anyway costs half a second per
+// GiB this way, and a body that cannot be read never reaches the store.
+func (s *source) digest(ctx context.Context, size int64) (string, error) {
+	h := sha256.New()
+	buf := make([]byte, min(size, 1<<20))
+	for off := int64(0); off < size; {
+		if err := ctx.Err(); err != nil {
+			return "", err
+		}
+		piece := buf[:min(int64(len(buf)), size-off)]
+		if _, err := s.ReadAt(piece, off); err != nil {
+			return "", err
+		}
+		h.Write(piece)
+		off += int64(len(piece))
+	}
+	return hex.EncodeToString(h.Sum(nil)), ctx.Err()
+}
