@@ -8,10 +8,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
-	"slices"
-	"strings"
-	"text/tabwriter"
-	"time"
 
 	"github.com/lifeboat-dr/lifeboat/e2e/peak"
 	"github.com/lifeboat-dr/lifeboat/e2e/tools"
@@ -31,10 +27,11 @@ type contest struct {
 	runs  [][]peak.Usage
 }
 
-// way is one way to do the job: commands in order, in a folder of its own that is emptied before each run.
+// way is one way to do the job: commands in order, in a folder of its own that is emptied before each run. All ways of a contest end with
+// data that is on the disk; does says what else is in it.
 type way struct {
-	name  string
-	steps func(dir string) []*exec.Cmd
+	name, does string
+	steps      func(dir string) []*exec.Cmd
 }
 
 // programs are the paths of everything that runs.
@@ -86,11 +83,9 @@ func bench(ctx context.Context, o options) error {
 	if err := restores.hold(ctx, dir, o.runs); err != nil {
 		return err
 	}
-	fmt.Printf("%d CPUs, %s; etcd %s, database of %.2f GiB, medians of %d runs in turns\n\n",
+	fmt.Printf("%d CPUs, %s; etcd %s, database of %.2f GiB; medians of %d runs in turns\n\n",
 		runtime.NumCPU(), runtime.Version(), o.version, float64(s.dbSize)/(1<<30), o.runs)
-	for _, c := range []*contest{backups, restores} {
-		c.print()
-	}
+	report(os.Stdout, backups, restores)
 	return nil
 }
 
@@ -112,12 +107,15 @@ func (c *contest) hold(ctx context.Context, dir string, runs int) error {
 	return nil
 }
 
-func (w way) run(ctx context.Context, dir string) (peak.Usage, error) {
+func (w way) run(ctx context.Context, dir string) (all peak.Usage, err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return peak.Usage{}, err
+		return all, err
 	}
 	defer os.RemoveAll(dir)
-	all := peak.Usage{Anon: map[string]int64{}}
+	// What others have written must not be waited for in this one's time.
+	if out, err := exec.CommandContext(ctx, "sync").CombinedOutput(); err != nil {
+		return all, fmt.Errorf("sync: %w\n%s", err, out)
+	}
 	for _, cmd := range w.steps(dir) {
 		if err := ctx.Err(); err != nil {
 			return all, err
@@ -126,62 +124,12 @@ func (w way) run(ctx context.Context, dir string) (peak.Usage, error) {
 		if err != nil {
 			return all, err
 		}
-		all.Wall += u.Wall
-		all.CPU += u.CPU
-		for kind, n := range u.Anon {
-			all.Anon[kind] = max(all.Anon[kind], n)
-		}
+		all.Add(u)
 	}
 	return all, nil
-}
-
-// print writes a table: medians, and how Lifeboat's wall time compares with each rival's.
-func (c *contest) print() {
-	tw := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(tw, "%s\twall s\tCPU s\tlifeboat / this\tpeak memory MiB\n", c.title)
-	ours := median(c.runs[0], func(u peak.Usage) float64 { return u.Wall.Seconds() })
-	for i, w := range c.ways {
-		wall := median(c.runs[i], func(u peak.Usage) float64 { return u.Wall.Seconds() })
-		cpu := median(c.runs[i], func(u peak.Usage) float64 { return u.CPU.Seconds() })
-		ratio := "–"
-		if i > 0 {
-			ratio = fmt.Sprintf("%.2f", ours/wall)
-		}
-		fmt.Fprintf(tw, "%s\t%.2f\t%.2f\t%s\t%s\n", w.name, wall, cpu, ratio, peaks(c.runs[i]))
-	}
-	tw.Flush()
-	fmt.Println()
-}
-
-// peaks names the highest anonymous memory of each kind of process over all runs.
-func peaks(runs []peak.Usage) string {
-	most := map[string]int64{}
-	for _, u := range runs {
-		for kind, n := range u.Anon {
-			most[kind] = max(most[kind], n)
-		}
-	}
-	var all []string
-	for kind, n := range most {
-		all = append(all, fmt.Sprintf("%s %d", kind, n>>20))
-	}
-	slices.Sort(all)
-	return strings.Join(all, ", ")
-}
-
-func median(runs []peak.Usage, of func(peak.Usage) float64) float64 {
-	values := make([]float64, 0, len(runs))
-	for _, u := range runs {
-		values = append(values, of(u))
-	}
-	slices.Sort(values)
-	n := len(values)
-	return (values[(n-1)/2] + values[n/2]) / 2
 }
 
 // shell is a pipeline, which is how a user puts stock tools together. It fails if any part does.
 func shell(script string) *exec.Cmd {
 	return exec.Command("bash", "-o", "pipefail", "-euc", script)
 }
-
-const patience = 2 * time.Minute

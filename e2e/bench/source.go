@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -9,9 +10,15 @@ import (
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.uber.org/zap"
 
 	"github.com/lifeboat-dr/lifeboat/internal/kubedata"
 	"github.com/lifeboat-dr/lifeboat/internal/member"
+)
+
+const (
+	keyBytes = 2500            // of the database for each key, about
+	patience = 2 * time.Minute // until the source serves
 )
 
 // source is the etcd that is backed up, and the keys that its backups are sealed with: X25519 for both sides, because the age of many
@@ -45,33 +52,52 @@ func startSource(ctx context.Context, p programs, dir string, size int64) (*sour
 	if err != nil {
 		return nil, err
 	}
-	c, err := clientv3.New(clientv3.Config{Endpoints: []string{client}, DialTimeout: patience})
-	if err != nil {
-		return nil, err
+	if err := s.fill(ctx, size); err != nil {
+		return nil, errors.Join(err, s.process.Stop())
 	}
-	defer c.Close()
-	fmt.Fprintf(os.Stderr, "bench: filling a database of %d MiB\n", size>>20)
-	if _, err := kubedata.Fill(ctx, c, kubedata.Options{Keys: int(size / 2500), Bytes: size, Seed: 1, Leases: 1000}); err != nil {
-		return nil, err
-	}
-	status, err := c.Status(ctx, client)
-	if err != nil {
-		return nil, err
-	}
-	s.dbSize = status.DbSize
-	return s, s.settle(ctx)
+	return s, nil
 }
 
-// settle waits until the member has written out what it buffered, so that the first contestant pays for no more than the last.
-func (s *source) settle(ctx context.Context) error {
-	if out, err := exec.CommandContext(ctx, "sync").CombinedOutput(); err != nil {
-		return fmt.Errorf("sync: %w\n%s", err, out)
+// fill makes a database of about size bytes: records of this kind leave a third of its pages empty.
+func (s *source) fill(ctx context.Context, size int64) error {
+	c, err := clientv3.New(clientv3.Config{Endpoints: []string{s.endpoint}, Logger: zap.NewNop()})
+	if err != nil {
+		return err
 	}
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-time.After(2 * time.Second):
-		return nil
+	defer c.Close()
+	if err := s.await(ctx, c); err != nil {
+		return err
+	}
+	fmt.Fprintf(os.Stderr, "bench: filling a database of %d MiB\n", size>>20)
+	if _, err := kubedata.Fill(ctx, c, kubedata.Options{Keys: int(size / keyBytes), Bytes: size * 2 / 3, Seed: 1, Leases: 1000}); err != nil {
+		return err
+	}
+	status, err := c.Status(ctx, s.endpoint)
+	if err != nil {
+		return err
+	}
+	s.dbSize = status.DbSize
+	return nil
+}
+
+// await waits until the member serves.
+func (s *source) await(ctx context.Context, c *clientv3.Client) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	for {
+		try, stop := context.WithTimeout(ctx, 2*time.Second)
+		_, err := c.Get(try, "x")
+		stop()
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-s.process.Done():
+			return s.process.Err()
+		case <-ctx.Done():
+			return fmt.Errorf("the source does not serve: %w", err)
+		case <-time.After(100 * time.Millisecond):
+		}
 	}
 }
 

@@ -1,7 +1,7 @@
 // Package peak runs a command and tells how long it took and how much memory each process of its tree held at most.
 //
-// Memory is anonymous memory (RssAnon in /proc/PID/status, Linux): pages of mapped files are the kernel's cache, which it can
-// drop at any time, and are left out. It is sampled, so a shorter peak than the sampling interval can be missed.
+// Memory is anonymous memory (RssAnon in /proc/PID/status, Linux). Pages of mapped files (RssFile) are told apart: they are the
+// kernel's cache, which it can drop at any time. Both are sampled, so a shorter peak than the sampling interval can be missed.
 package peak
 
 import (
@@ -18,14 +18,14 @@ import (
 
 const every = 10 * time.Millisecond
 
-// Usage is what one run of a command took. CPU is user and system time of the whole tree that was waited for. Anon is the
-// highest anonymous memory in bytes of each kind of process: "main", and a child by its role or program.
+// Usage is what one run of a command took. CPU is user and system time of the whole tree that was waited for. Anon and Mapped are
+// the highest anonymous and mapped memory in bytes of each kind of process: "main", and a child by its role or program.
 type Usage struct {
-	Wall, CPU time.Duration
-	Anon      map[string]int64
+	Wall, CPU    time.Duration
+	Anon, Mapped map[string]int64
 }
 
-// Most is the process kind with the highest peak.
+// Most is the process kind with the highest peak of anonymous memory.
 func (u Usage) Most() (kind string, bytes int64) {
 	for k, b := range u.Anon {
 		if b > bytes {
@@ -33,6 +33,23 @@ func (u Usage) Most() (kind string, bytes int64) {
 		}
 	}
 	return kind, bytes
+}
+
+// Add counts a run that came after this one: times add up, and of each peak the higher counts.
+func (u *Usage) Add(next Usage) {
+	u.Wall += next.Wall
+	u.CPU += next.CPU
+	for _, m := range []struct {
+		sum  *map[string]int64
+		more map[string]int64
+	}{{&u.Anon, next.Anon}, {&u.Mapped, next.Mapped}} {
+		if *m.sum == nil {
+			*m.sum = map[string]int64{}
+		}
+		for kind, n := range m.more {
+			(*m.sum)[kind] = max((*m.sum)[kind], n)
+		}
+	}
 }
 
 // Run starts cmd and waits for its end. The error is cmd's own, with the end of its standard error if that was not set.
@@ -45,12 +62,12 @@ func Run(cmd *exec.Cmd) (Usage, error) {
 	if err := cmd.Start(); err != nil {
 		return Usage{}, err
 	}
-	u := Usage{Anon: map[string]int64{}}
+	u := Usage{Anon: map[string]int64{}, Mapped: map[string]int64{}}
 	stop := make(chan struct{})
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		for {
-			sample(u.Anon, cmd.Process.Pid, "main")
+			u.sample(cmd.Process.Pid, "main", "")
 			select {
 			case <-stop:
 				return
@@ -70,45 +87,56 @@ func Run(cmd *exec.Cmd) (Usage, error) {
 	return u, err
 }
 
-// sample adds the tree below pid to the peaks. A process that ends meanwhile is passed over.
-func sample(peaks map[string]int64, pid int, kind string) {
+// sample adds the tree below pid to the peaks. A process that has ended, which shows no command line, is passed over. So is one that was
+// forked but has not become another program yet: it shows its parent's memory and command line.
+func (u Usage) sample(pid int, kind, parent string) {
 	dir := filepath.Join("/proc", strconv.Itoa(pid))
-	if n, ok := anon(filepath.Join(dir, "status")); ok {
-		peaks[kind] = max(peaks[kind], n)
+	data, err := os.ReadFile(filepath.Join(dir, "cmdline"))
+	if err != nil || len(data) == 0 {
+		return
+	}
+	commandLine := string(data)
+	if kind == "" {
+		kind = kindOf(commandLine)
+	}
+	if commandLine != parent {
+		anon, mapped := memory(filepath.Join(dir, "status"))
+		u.Anon[kind] = max(u.Anon[kind], anon)
+		u.Mapped[kind] = max(u.Mapped[kind], mapped)
 	}
 	lists, _ := filepath.Glob(filepath.Join(dir, "task", "*", "children"))
 	for _, list := range lists {
 		data, _ := os.ReadFile(list)
 		for _, field := range strings.Fields(string(data)) {
 			if childPID, err := strconv.Atoi(field); err == nil {
-				sample(peaks, childPID, kindOf(childPID))
+				u.sample(childPID, "", commandLine)
 			}
 		}
 	}
 }
 
-// anon reads RssAnon, which the kernel gives in kB.
-func anon(status string) (int64, bool) {
+// memory reads RssAnon and RssFile, which the kernel gives in kB; zero of a process that has ended.
+func memory(status string) (anon, mapped int64) {
 	data, err := os.ReadFile(status)
 	if err != nil {
-		return 0, false
+		return 0, 0
 	}
 	for line := range strings.Lines(string(data)) {
-		if rest, ok := strings.CutPrefix(line, "RssAnon:"); ok {
-			kB, err := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(rest), " kB"), 10, 64)
-			return kB << 10, err == nil
+		name, rest, _ := strings.Cut(line, ":")
+		kB, _ := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(rest), " kB"), 10, 64)
+		switch name {
+		case "RssAnon":
+			anon = kB << 10
+		case "RssFile":
+			mapped = kB << 10
 		}
 	}
-	return 0, false
+	return anon, mapped
 }
 
 // kindOf is a child's role, where it is ours executed again, or else its program's name.
-func kindOf(pid int) string {
-	data, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "cmdline"))
-	args := strings.Split(string(data), "\x00")
-	if err != nil || args[0] == "" {
-		return "child"
-	}
+func kindOf(commandLine string) string {
+	args := strings.Split(commandLine, "\x00")
 	if len(args) > 1 {
 		if _, role, ok := strings.Cut(args[1], "lifeboat-child:"); ok {
 			return role
