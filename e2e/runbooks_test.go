@@ -1,0 +1,106 @@
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/lifeboat-dr/lifeboat/e2e/lab"
+	"github.com/lifeboat-dr/lifeboat/internal/kubedata"
+)
+
+// sampleID is the backup's id wherever a page needs one.
+const sampleID = "20261120T145000Z-r123456-7f3a9c"
+
+// TestEveryCommandOfTheRunbooksWorks runs every block of every runbook in order, on one node: Lifeboat, etcdctl and the moving of files are
+// real, and so is the loss of two members of three for the page about it. What needs a kubelet, systemd or another node (crictl,
+// kubectl, systemctl, ssh, rsync) does nothing here; that restored members serve is shown by the tests of restore.
+func TestEveryCommandOfTheRunbooksWorks(t *testing.T) {
+	t.Parallel()
+	c := lab.StartCluster(t, lab.ClusterOptions{Version: "3.6", TLS: true, Names: []string{"cp1", "cp2", "cp3"}})
+	if _, err := kubedata.Fill(t.Context(), c.Client(t), kubedata.Options{Keys: 200, Seed: 8, Leases: 5}); err != nil {
+		t.Fatal(err)
+	}
+	for _, language := range []string{".md", ".zh-CN.md"} {
+		for _, page := range []string{"README", "restore-one-member-per-node", "restore-all-members"} {
+			t.Run(page+language, func(t *testing.T) { followRunbook(t, c, page+language) })
+		}
+	}
+	c.Kill(t, 1)
+	c.Kill(t, 2)
+	for _, language := range []string{".md", ".zh-CN.md"} {
+		t.Run("quorum-lost"+language, func(t *testing.T) { followRunbook(t, c, "quorum-lost"+language) })
+	}
+}
+
+// followRunbook lays out a control plane node whose cluster is backed up, and does what the page says.
+func followRunbook(t *testing.T, c *lab.Cluster, page string) {
+	k := newKeys(t)
+	e := c.Endpoints()
+	backups := "file://" + t.TempDir()
+	node := lab.Dir(t)
+	var b struct {
+		ID string `json:"id"`
+	}
+	r := lifeboat(t, append([]string{
+		"backup", "--cluster", "prod", "--recipients-file", k.recipients, "--sink", backups, "--allow-no-quorum", "-o", "json",
+	}, etcdFlags(c)...)...)
+	if r.code != 3 {
+		r.must(t, 0)
+	}
+	decode(t, r.stdout, &b)
+	d := newDesk(t, c,
+		"s3://etcd-backups/prod?region=eu-central-1", backups, sampleID, b.ID,
+		"https://127.0.0.1:2379", e[0],
+		"/root/backup.key", k.identity, "/etc/kubernetes/", node+"/kubernetes/", "/var/lib/etcd", node+"/lib/etcd",
+	)
+	layOutNode(t, node)
+	for _, tool := range []string{"crictl", "kubectl", "systemctl", "ssh", "rsync"} {
+		if err := os.WriteFile(filepath.Join(d.dir, "bin", tool), []byte("#!/bin/sh\n"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	d.tool(t, "etcd-3.6", "etcdctl")
+	// One shell for the page: what a block exports, the next one uses.
+	var script strings.Builder
+	for _, b := range blocks(t, filepath.Join("docs/runbooks", page)) {
+		if b.lang != "sh" {
+			t.Errorf("%s:%d: a block of %q is run by nobody", page, b.line, b.lang)
+			continue
+		}
+		fmt.Fprintf(&script, "echo '== line %d' >&2\n%s", b.line, b.text)
+	}
+	d.run(t, page, script.String())
+}
+
+// layOutNode makes what a control plane node of kubeadm has and the runbooks move about.
+func layOutNode(t *testing.T, node string) {
+	t.Helper()
+	for _, dir := range []string{"kubernetes/manifests", "lib/etcd/member"} {
+		if err := os.MkdirAll(filepath.Join(node, dir), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, pod := range []string{"etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"} {
+		if err := os.WriteFile(filepath.Join(node, "kubernetes/manifests", pod+".yaml"), []byte("kind: Pod\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestTheRunbooksSayTheSameCommands keeps the translations in step with the English pages.
+func TestTheRunbooksSayTheSameCommands(t *testing.T) {
+	t.Parallel()
+	for _, page := range pages(t) {
+		english, translated := strings.CutSuffix(page, ".zh-CN.md")
+		if !translated || !strings.HasPrefix(page, "docs/runbooks/") {
+			continue
+		}
+		want, got := strings.Join(readmeCommands(t, english+".md"), "\n"), strings.Join(readmeCommands(t, page), "\n")
+		if got != want {
+			t.Errorf("%s says\n%s\nand the English page\n%s", page, got, want)
+		}
+	}
+}
