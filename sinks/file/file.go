@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net/url"
 	"os"
 	"path"
 	"path/filepath"
@@ -76,17 +77,23 @@ func makeDurable(dir string) error {
 // String returns the sink's URL.
 func (s *Sink) String() string { return name(s.dir) }
 
-func name(dir string) string { return "file://" + filepath.ToSlash(dir) }
+func name(dir string) string {
+	u := url.URL{Scheme: "file", Path: filepath.ToSlash(dir)}
+	return u.String()
+}
 
 func (s *Sink) root() (*os.Root, error) {
 	root, err := os.OpenRoot(s.dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, sinks.Because("the directory does not exist", sinks.ErrNoBucket)
 	}
-	if info, statErr := os.Stat(s.dir); err != nil && statErr == nil && !info.IsDir() {
-		return nil, sinks.Because("not a directory", sinks.ErrNoBucket)
+	if err != nil {
+		if info, statErr := os.Stat(s.dir); statErr == nil && !info.IsDir() {
+			err = sinks.Because("not a directory", sinks.ErrNoBucket)
+		}
+		return nil, err
 	}
-	return root, err
+	return root, nil
 }
 
 // Open implements [sinks.Sink].

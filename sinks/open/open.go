@@ -1,13 +1,14 @@
-// Package open turns a sink's URL into the sink. It makes no request: what a URL points at may be missing or forbidden, and
-// that shows at the first use (but for a directory, which has to be there).
+// Package open makes a sink of a URL, as people write it in flags and configuration files.
+//
+// Credentials never come from a URL: they would end in shell histories, process lists and logs.
 package open
 
 import (
 	"context"
 	"errors"
-	"fmt"
+	"log/slog"
 	"net/url"
-	"slices"
+	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -16,118 +17,156 @@ import (
 	"github.com/lifeboat-dr/lifeboat/sinks/s3"
 )
 
-// ErrUsage is matched by a URL that names no sink.
-var ErrUsage = errors.New("not a sink")
+// ErrUsage is matched when a URL, or a file that goes with it, cannot be used as it is. Nothing has been asked of any store then.
+var ErrUsage = errors.New("not a usable sink")
 
-// A UsageError is a malformed URL, with what to write instead.
-type UsageError struct{ Reason, Advice string }
-
-func (e *UsageError) Error() string { return e.Reason }
-
-// Hint tells what to write instead.
-func (e *UsageError) Hint() string { return e.Advice }
-
-// Is makes every UsageError match ErrUsage.
-func (e *UsageError) Is(target error) bool { return target == ErrUsage }
-
-// Options are the files that belong to one sink and have no place in its URL.
+// Options are what goes with a sink besides its URL.
 type Options struct {
-	CredentialsFile string // AWS shared credentials file; "" is AWS's own chain
-	CAFile          string // PEM, trusted besides the system's; ""
+	CredentialsFile string // AWS shared credentials file, for s3
+	CAFile          string // certificates to trust besides the system's, for s3
+	Create          bool   // make a missing directory, for file
+
+	Log *slog.Logger // told of failures that were overcome; may be nil
 }
 
-// Opened is a sink that tells its URL, without credentials.
-type Opened interface {
-	sinks.Sink
-	fmt.Stringer
-}
-
-const forms = "write s3://BUCKET/PREFIX?region=REGION, s3://BUCKET/PREFIX?endpoint=https://HOST:PORT or file:///DIR"
-
-// URL opens the sink that raw names:
+// URL opens a sink:
 //
-//	file:///DIR                     a directory that exists
-//	s3://BUCKET[/PREFIX][?…]        a bucket, or what is below a prefix of one
-//	    region=REGION               default: AWS's environment and files
-//	    endpoint=http(s)://HOST     a store that is not AWS
-//	    path-style=true|false       default: true with an endpoint
+//	s3://bucket/prefix?region=R&endpoint=URL&path-style=true
+//	file:///directory
 //
-// Errors match ErrUsage for a URL that cannot be meant, and are *sinks.Error otherwise.
-func URL(ctx context.Context, raw string, o Options) (Opened, error) {
+// Errors are *sinks.Error. A malformed URL matches ErrUsage; a directory that does not exist, sinks.ErrNoBucket. A store on the
+// network is not asked yet.
+func URL(ctx context.Context, raw string, o Options) (sinks.Sink, error) {
 	u, err := url.Parse(raw)
-	if err != nil || u.Scheme == "" {
-		return nil, &UsageError{fmt.Sprintf("sink %q is not a URL", shown(raw)), forms}
+	if err != nil {
+		return nil, usage(raw, "it is not a URL", "write s3://bucket/prefix or file:///directory")
 	}
-	if u.User != nil {
-		return nil, &UsageError{
-			fmt.Sprintf("sink %s://… carries credentials", u.Scheme),
-			"leave them out: they come from AWS's environment and files, or from a credentials-file in the configuration",
-		}
+	if u.User != nil || strings.Contains(u.Host, "@") {
+		return nil, usage(raw, "it has credentials in it", "give them in a credentials file or the environment")
+	}
+	if u.Fragment != "" || strings.Contains(raw, "#") {
+		return nil, usage(raw, "it has a # in it", "write %23 where it belongs to a name")
 	}
 	switch u.Scheme {
-	case "file":
-		return openFile(u, raw)
 	case "s3":
-		return openS3(ctx, u, o)
+		return openS3(ctx, raw, u, o)
+	case "file":
+		return openFile(raw, u, o)
 	case "gs":
-		return nil, &UsageError{"this version of lifeboat has no gs:// sink", forms}
+		return nil, usage(raw, "gs:// is not supported by this version", "use s3:// or file://")
+	case "":
+		return nil, usage(raw, "it has no scheme", "write s3://bucket/prefix, or file:// before the absolute path of a directory")
 	}
-	return nil, &UsageError{fmt.Sprintf("sink %q: there is no %s:// sink", shown(raw), u.Scheme), forms}
+	return nil, usage(raw, u.Scheme+":// is not supported", "use s3:// or file://")
 }
 
-// shown leaves out of a URL what may be secret.
-func shown(raw string) string {
-	raw, _, _ = strings.Cut(raw, "?")
-	if _, after, ok := strings.Cut(raw, "@"); ok {
-		return "…@" + after
-	}
-	return raw
+func usage(raw, why, hint string) error {
+	return &sinks.Error{Op: "configure", Sink: Redact(raw), Err: sinks.Because(why, ErrUsage), Hint: hint}
 }
 
-func openFile(u *url.URL, raw string) (Opened, error) {
+// Redact returns a sink's URL without anything that could be a secret, however malformed it is: for messages about URLs
+// that could not be opened. A sink that was opened has its own String.
+func Redact(raw string) string {
+	rest, _, _ := strings.Cut(raw, "?")
+	rest, _, _ = strings.Cut(rest, "#")
+	scheme, rest, found := strings.Cut(rest, "://")
+	if !found {
+		scheme, rest = "", scheme
+	}
+	if at := strings.LastIndex(rest, "@"); at >= 0 {
+		rest = rest[at+1:]
+	}
+	if scheme == "" {
+		return rest
+	}
+	return scheme + "://" + rest
+}
+
+func openFile(raw string, u *url.URL, o Options) (sinks.Sink, error) {
 	switch {
-	case u.Host != "" && u.Host != "localhost":
-		return nil, &UsageError{fmt.Sprintf("sink %q names a host", shown(raw)), fmt.Sprintf("an absolute path takes three slashes: file:///%s%s", u.Host, u.Path)}
-	case u.Path == "":
-		return nil, &UsageError{fmt.Sprintf("sink %q names no directory", shown(raw)), "write file:///DIR"}
-	case u.RawQuery != "" || u.Fragment != "":
-		return nil, &UsageError{fmt.Sprintf("sink %q: a directory takes no options", shown(raw)), "write file:///DIR, with %3F for a question mark in its name"}
+	case u.Host != "":
+		return nil, usage(raw, "it names the host "+strconv.Quote(u.Host), "write three slashes before the directory: file:///"+u.Host+u.Path)
+	case u.RawQuery != "" || u.ForceQuery:
+		return nil, usage(raw, "file:// takes no parameters", "write %3F where a ? belongs to the name")
+	case u.Opaque != "" || !strings.HasPrefix(u.Path, "/"):
+		return nil, usage(raw, "the directory is not absolute", "write file:// and then the absolute path")
+	case strings.Trim(u.Path, "/") == "":
+		return nil, usage(raw, "it names the root of all files", "name a directory")
+	case strings.ContainsRune(u.Path, 0):
+		return nil, usage(raw, "the directory has a zero byte in its name", "")
 	}
-	s, err := file.New(u.Path)
-	if err != nil {
-		return nil, err
+	dir := filepath.FromSlash(u.Path)
+	if o.Create {
+		return wrap(file.Create(dir))
 	}
-	return s, nil
+	return wrap(file.New(dir))
 }
 
-func openS3(ctx context.Context, u *url.URL, o Options) (Opened, error) {
-	so := s3.Options{Bucket: u.Host, Prefix: u.Path, CredentialsFile: o.CredentialsFile, CAFile: o.CAFile}
+func openS3(ctx context.Context, raw string, u *url.URL, o Options) (sinks.Sink, error) {
+	options := s3.Options{Bucket: u.Host, Prefix: strings.Trim(u.Path, "/"), CredentialsFile: o.CredentialsFile, CAFile: o.CAFile, Log: o.Log}
+	switch {
+	case u.Host == "":
+		return nil, usage(raw, "it names no bucket", "write s3://bucket/prefix")
+	case strings.Trim(u.Host, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") != "":
+		return nil, usage(raw, "the bucket's name has characters no bucket has", "write s3://bucket/prefix, and the store's address as endpoint=")
+	}
+	if options.Prefix != "" {
+		if err := sinks.CheckKey(options.Prefix); err != nil || len(options.Prefix) >= sinks.MaxPrefix {
+			return nil, usage(raw, "the prefix is too long or has empty segments or unusual characters", "write names with one slash between them")
+		}
+	}
 	query, err := url.ParseQuery(u.RawQuery)
 	if err != nil {
-		return nil, &UsageError{fmt.Sprintf("sink s3://%s%s: its options cannot be read: %v", u.Host, u.Path, err), forms}
+		return nil, usage(raw, "its parameters cannot be read", "write ?region=R&endpoint=URL&path-style=true")
 	}
 	for name, values := range query {
-		if !slices.Contains([]string{"region", "endpoint", "path-style"}, name) || len(values) != 1 {
-			return nil, &UsageError{
-				fmt.Sprintf("sink s3://%s%s: %q is no option, or given twice", u.Host, u.Path, name),
-				"there are region, endpoint and path-style; quote the URL if your shell takes & for itself",
-			}
+		if len(values) != 1 || values[0] == "" {
+			return nil, usage(raw, "the parameter "+strconv.Quote(name)+" does not have one value", "write it once, as "+name+"=VALUE")
+		}
+		if why, hint := parameter(&options, name, values[0]); why != "" {
+			return nil, usage(raw, why, hint)
 		}
 	}
-	so.Region, so.Endpoint = query.Get("region"), query.Get("endpoint")
-	if text := query.Get("path-style"); text != "" {
-		style, err := strconv.ParseBool(text)
+	return wrap(s3.New(ctx, options))
+}
+
+// parameter takes one parameter of an s3 URL, or says why not. Values are not repeated in messages.
+func parameter(o *s3.Options, name, value string) (why, hint string) {
+	switch name {
+	case "region":
+		if strings.Trim(value, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") != "" {
+			return "the region has characters no region has", "write a name like eu-central-1"
+		}
+		o.Region = value
+	case "endpoint":
+		e, err := url.Parse(value)
+		if err != nil || e.Scheme != "http" && e.Scheme != "https" || e.Host == "" {
+			return "the endpoint is not a URL", "write endpoint=https://host:port"
+		}
+		if e.User != nil || strings.Trim(e.Path, "/") != "" || e.RawQuery != "" || e.Fragment != "" {
+			return "the endpoint has more than scheme, host and port", "write endpoint=https://host:port"
+		}
+		o.Endpoint = e.Scheme + "://" + e.Host
+	case "path-style":
+		on, err := strconv.ParseBool(value)
 		if err != nil {
-			return nil, &UsageError{fmt.Sprintf("sink s3://%s%s: path-style=%q is neither true nor false", u.Host, u.Path, text), forms}
+			return "path-style is neither true nor false", "write path-style=true or path-style=false"
 		}
-		so.PathStyle = &style
+		o.PathStyle = &on
+	default:
+		return "the parameter " + strconv.Quote(name) + " is not known", "known are region, endpoint and path-style"
 	}
-	if so.Bucket == "" {
-		return nil, &UsageError{"sink s3:// names no bucket", forms}
+	return "", ""
+}
+
+// wrap keeps a nil *T from becoming a sink that is not nil, and calls what New finds out without asking anybody a usage error.
+func wrap[T sinks.Sink](s T, err error) (sinks.Sink, error) {
+	if err == nil {
+		return s, nil
 	}
-	s, err := s3.New(ctx, so)
-	if err != nil {
-		return nil, err
+	var e *sinks.Error
+	if errors.As(err, &e) && !errors.Is(err, sinks.ErrNoBucket) {
+		e.Err = sinks.Because(e.Err.Error(), ErrUsage, e.Err)
 	}
-	return s, nil
+	return nil, err
 }
