@@ -87,6 +87,7 @@ func (s Spec) config(log io.Writer) (*embed.Config, error) {
 	cfg.ListenPeerUrls, cfg.AdvertisePeerUrls = []url.URL{*peer}, []url.URL{*peer}
 	cfg.InitialCluster, cfg.InitialClusterToken, cfg.ClusterState = s.initialCluster(), s.Token, s.state()
 	cfg.QuotaBackendBytes = s.QuotaBytes
+	cfg.SocketOpts.ReusePort = s.ReusePort
 	cfg.ClientTLSInfo, cfg.PeerTLSInfo = s.ClientTLS.info(), s.PeerTLS.info()
 	encoder := zapcore.NewJSONEncoder(zap.NewProductionEncoderConfig())
 	cfg.ZapLoggerBuilder = embed.NewZapLoggerBuilder(zap.New(zapcore.NewCore(encoder, zapcore.AddSync(log), zap.WarnLevel)))

@@ -45,6 +45,7 @@ type Spec struct {
 	QuotaBytes     int64  // backend quota; 0 is etcd's default of 2 GiB
 	ClientTLS      TLS
 	PeerTLS        TLS
+	ReusePort      bool     // share its ports with sockets that hold them, see throwaway.Addresses; etcd 3.5 or newer
 	Args           []string // further flags, for a Binary only
 	LogFile        string   // appended to; "" is DataDir + ".log"
 }
@@ -102,6 +103,9 @@ func (s Spec) flags() []string {
 		"--logger", "zap",
 		"--log-level", "warn",
 		"--log-outputs", "stderr",
+	}
+	if s.ReusePort {
+		flags = append(flags, "--socket-reuse-port")
 	}
 	if s.QuotaBytes > 0 {
 		flags = append(flags, "--quota-backend-bytes", strconv.FormatInt(s.QuotaBytes, 10))

@@ -46,18 +46,26 @@ type Node struct {
 type Cluster struct {
 	Nodes []*Node
 	Token string
+	held  *Addresses
 	Files member.TLS  // the identity that servers and clients share
 	TLS   *tls.Config // the same for a client
 }
 
 // How says on what a node is started.
 type How struct {
-	Binary string   // path of an etcd binary; "" is the built-in etcd
-	Args   []string // further flags, for a Binary only
+	Binary  string   // path of an etcd binary; "" is the built-in etcd
+	Args    []string // further flags, for a Binary only
+	Ancient bool     // it is older than 3.5, and cannot share its ports with what holds them: they are let go
 }
 
-// New makes the cluster's certificates under dir and the nodes' clients. Nothing runs yet.
-func New(dir, token string, nodes []*Node) (*Cluster, error) {
+// New makes the cluster's certificates under dir and the nodes' clients. Nothing runs yet. The addresses are held until the
+// cluster is stopped.
+func New(dir, token string, held *Addresses, nodes []*Node) (c *Cluster, err error) {
+	defer func() {
+		if err != nil {
+			held.Release()
+		}
+	}()
 	ca, err := pki.NewCA(filepath.Join(dir, "pki"), "lifeboat throwaway cluster")
 	if err != nil {
 		return nil, err
@@ -66,7 +74,7 @@ func New(dir, token string, nodes []*Node) (*Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Cluster{Nodes: nodes, Token: token, Files: member.TLS(pair)}
+	c = &Cluster{Nodes: nodes, Token: token, held: held, Files: member.TLS(pair)}
 	if c.TLS, err = clientTLS(c.Files); err != nil {
 		return nil, err
 	}
@@ -121,8 +129,11 @@ func (c *Cluster) StartOne(ctx context.Context, n *Node, how How) error {
 	for _, m := range c.Nodes {
 		peers[m.Name] = m.PeerURL
 	}
+	if how.Ancient {
+		c.held.Release()
+	}
 	p, err := member.Start(ctx, member.Spec{
-		Binary: how.Binary, Args: how.Args, Name: n.Name, DataDir: n.DataDir, ClientURL: n.ClientURL, PeerURL: n.PeerURL,
+		Binary: how.Binary, Args: how.Args, ReusePort: !how.Ancient, Name: n.Name, DataDir: n.DataDir, ClientURL: n.ClientURL, PeerURL: n.PeerURL,
 		InitialCluster: peers, Token: c.Token, State: "new",
 		QuotaBytes: n.QuotaBytes, ClientTLS: c.Files, PeerTLS: c.Files, LogFile: n.LogFile,
 	})
@@ -149,6 +160,7 @@ func (c *Cluster) end(how func(*Node) error) error {
 		wg.Go(func() { errs[i] = how(n) })
 	}
 	wg.Wait()
+	c.held.Release()
 	return errors.Join(errs...)
 }
 

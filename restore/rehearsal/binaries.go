@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/lifeboat-dr/lifeboat/internal/throwaway"
 )
 
 // versionTimeout bounds `etcd --version`, which does nothing but print.
@@ -73,6 +75,11 @@ func (s server) olderThan(major, minor int) bool {
 		return false
 	}
 	return a < major || a == major && b < minor
+}
+
+// how is what a member is started with.
+func (s server) how(args ...string) throwaway.How {
+	return throwaway.How{Binary: s.binary, Args: args, Ancient: s.olderThan(3, 5)}
 }
 
 // minor is the version without its patch level: "3.6" of "3.6.16".

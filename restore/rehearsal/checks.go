@@ -202,14 +202,14 @@ func oldWatch(ctx context.Context, c *throwaway.Cluster, rev int64) error {
 func watchFrom(ctx context.Context, n *throwaway.Node, rev int64) error {
 	ctx, cancel := context.WithTimeout(ctx, opTimeout)
 	defer cancel()
-	for resp := range n.Client.Watch(ctx, "\x00", clientv3.WithFromKey(), clientv3.WithRev(rev)) {
-		if resp.CompactRevision != 0 {
-			return nil
-		}
-		if err := resp.Err(); err != nil {
-			return err
-		}
-		return fmt.Errorf("it was served %s", countOf(len(resp.Events), "event"))
+	resp, ok := <-n.Client.Watch(ctx, "\x00", clientv3.WithFromKey(), clientv3.WithRev(rev))
+	switch {
+	case !ok:
+		return errWatchSilent
+	case resp.CompactRevision != 0:
+		return nil
+	case resp.Err() != nil:
+		return resp.Err()
 	}
-	return errWatchSilent
+	return fmt.Errorf("it was served %s", countOf(len(resp.Events), "event"))
 }

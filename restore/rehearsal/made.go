@@ -26,11 +26,11 @@ type made struct {
 // make restores the backup into a folder of its own, for a cluster on loopback without authentication. A backup that is
 // damaged is a failure; every other error means that it could not be tested.
 func (r *run) make(ctx context.Context, folder string, noBump bool) (*made, error) {
-	held, err := throwaway.Hold(ctx, 2*r.o.Members)
+	held, err := throwaway.Hold(2 * r.o.Members)
 	if err != nil {
 		return nil, err
 	}
-	r.held = held // until they boot
+	r.held = held
 	m := &made{dir: filepath.Join(r.dir, folder)}
 	plan := r.o.Plan
 	plan.Only, plan.DataDir, plan.Out, plan.Members = "", "", filepath.Join(m.dir, "members"), nil

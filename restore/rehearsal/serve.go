@@ -24,12 +24,11 @@ func perGiB(bytes int64) time.Duration {
 
 // boot runs the members on what was made and waits until all serve. It answers how long the first took, and then the rest.
 func (r *run) boot(ctx context.Context, m *made) (first, rest time.Duration, err error) {
-	r.held.Release()
 	began := time.Now()
-	if r.cluster, err = throwaway.New(m.dir, m.result.Token, m.nodes); err != nil {
+	if r.cluster, err = throwaway.New(m.dir, m.result.Token, r.held, m.nodes); err != nil {
 		return 0, 0, err
 	}
-	if err := r.cluster.Start(ctx, throwaway.How{Binary: r.servers[0].binary}); err != nil {
+	if err := r.cluster.Start(ctx, r.servers[0].how()); err != nil {
 		return 0, 0, err
 	}
 	served, err := r.cluster.Serving(ctx, r.timeout)
@@ -91,7 +90,7 @@ func (r *run) rejoin(ctx context.Context, on server) (string, error) {
 		written = putUntil(ctx, c.Nodes[0], key, value, r.timeout)
 	}
 	began := time.Now()
-	if err := c.StartOne(ctx, last, throwaway.How{Binary: on.binary}); err != nil {
+	if err := c.StartOne(ctx, last, on.how()); err != nil {
 		return "", err
 	}
 	if _, err := c.Serving(ctx, r.timeout); err != nil {
@@ -144,7 +143,7 @@ func (r *run) upgrade(ctx context.Context, i int) error {
 	began := time.Now()
 	to := r.servers[i]
 	for _, n := range r.cluster.Nodes {
-		if err := r.restart(ctx, n, throwaway.How{Binary: to.binary}); err != nil {
+		if err := r.restart(ctx, n, to.how()); err != nil {
 			return r.notServing(ctx, to, err)
 		}
 	}
@@ -181,7 +180,7 @@ func (r *run) mustSettle(i int) bool {
 // settle makes every member take a raft snapshot: after a few writes, with a snapshot count that is lower.
 func (r *run) settle(ctx context.Context, on server) error {
 	const count, writes = 5, 20
-	how := throwaway.How{Binary: on.binary, Args: []string{"--snapshot-count", strconv.Itoa(count)}}
+	how := on.how("--snapshot-count", strconv.Itoa(count))
 	for _, n := range r.cluster.Nodes {
 		if err := r.restart(ctx, n, how); err != nil {
 			return r.notServing(ctx, on, err)
