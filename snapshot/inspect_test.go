@@ -64,6 +64,21 @@ func TestSnapshotOfEtcd34HoldsWhatItsClusterSaid(t *testing.T) {
 	})
 }
 
+// fill writes objects like those of Kubernetes, some of them encrypted in every way there is.
+func fill(t *testing.T, client *clientv3.Client) {
+	t.Helper()
+	must[kubedata.Stats](t)(kubedata.Fill(t.Context(), client, kubedata.Options{Keys: 400, Churn: 200, Leases: 7, Seed: 5}))
+	for key, value := range map[string]string{
+		"/registry/secrets/a/1": "k8s:enc:secretbox:v1:nacl:\x01\x02", "/registry/secrets/a/2": "k8s:enc:kms:v2:vault:\x01",
+		"/registry/secrets/a/3": "k8s:enc:kms:v1:vault:\x01", "/registry/secrets/a/4": "k8s:enc:aesgcm:v1:k:", "/registry/secrets/a/5": "k8s:enc:cut",
+		"/registry/ranges/x": "k8s:encounter", "plain": "x",
+	} {
+		put(t, client, key, value)
+	}
+	put(t, client, "/registry/secrets/a/gone", "k8s:enc:aescbc:v1:lost:")
+	del(t, client, "/registry/secrets/a/gone")
+}
+
 func TestInspectionTellsWhatTheClusterHolds(t *testing.T) {
 	t.Parallel()
 	for _, version := range []string{"3.5", "3.6", "3.7"} {
@@ -71,16 +86,7 @@ func TestInspectionTellsWhatTheClusterHolds(t *testing.T) {
 			t.Parallel()
 			lc := lab.StartCluster(t, lab.ClusterOptions{Version: version, Members: 1, Names: []string{"only one"}})
 			client := lc.Client(t)
-			must[kubedata.Stats](t)(kubedata.Fill(t.Context(), client, kubedata.Options{Keys: 400, Churn: 200, Leases: 7, Seed: 5}))
-			for key, value := range map[string]string{
-				"/registry/secrets/a/1": "k8s:enc:secretbox:v1:nacl:\x01\x02", "/registry/secrets/a/2": "k8s:enc:kms:v2:vault:\x01",
-				"/registry/secrets/a/3": "k8s:enc:kms:v1:vault:\x01", "/registry/secrets/a/4": "k8s:enc:aesgcm:v1:k:", "/registry/secrets/a/5": "k8s:enc:cut",
-				"/registry/ranges/x": "k8s:encounter", "plain": "x",
-			} {
-				put(t, client, key, value)
-			}
-			put(t, client, "/registry/secrets/a/gone", "k8s:enc:aescbc:v1:lost:")
-			del(t, client, "/registry/secrets/a/gone")
+			fill(t, client)
 			m := pb.NewMaintenanceClient(client.ActiveConnection())
 			must[*pb.AlarmResponse](t)(m.Alarm(t.Context(), &pb.AlarmRequest{Action: pb.AlarmRequest_ACTIVATE, MemberID: 0xabc, Alarm: pb.AlarmType_NOSPACE}))
 			all := must[*clientv3.GetResponse](t)(client.Get(t.Context(), "", clientv3.WithPrefix(), clientv3.WithKeysOnly()))
@@ -88,7 +94,11 @@ func TestInspectionTellsWhatTheClusterHolds(t *testing.T) {
 			for _, kv := range all.Kvs {
 				want[snapshot.Prefix(string(kv.Key))]++
 			}
-			spool, saved := save(t, connect(t, config(t, lc)))
+			c := connect(t, config(t, lc))
+			eventually(t, "the member has settled its storage version", func() bool {
+				return version == "3.5" || survey(t, c).Candidates[0].StorageVersion == version+".0"
+			})
+			spool, saved := save(t, c)
 			info := inspect(t, spool.File(), snapshot.InspectOptions{Prefixes: true})
 
 			if info.LiveKeys != all.Count || info.Revision != all.Header.Revision || info.Records < info.LiveKeys {

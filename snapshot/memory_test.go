@@ -119,7 +119,7 @@ func TestInspectionTakesLittleMemory(t *testing.T) {
 		limit                int64
 		full                 bool
 	}{
-		{records: 300_000, keys: 200_000, value: 64, limit: 48 << 20},
+		{records: 300_000, keys: 200_000, value: 64, limit: 96 << 20},
 		{records: 1_000_000, keys: 800_000, value: 1400, limit: 150 << 20, full: true},
 	} {
 		if c.full && !lab.Long() {

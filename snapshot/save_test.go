@@ -149,13 +149,13 @@ func TestSlowButSteadyStreamIsNoStall(t *testing.T) {
 	file := withTrailer(pseudo(10 * 64 << 10))
 	_, saved, err := saveFrom(t, &liar{stream: func(s pb.Maintenance_SnapshotServer) error {
 		for off := 0; off < len(file)-32; off += 32 << 10 {
-			time.Sleep(250 * time.Millisecond)
+			time.Sleep(100 * time.Millisecond)
 			if err := s.Send(&pb.SnapshotResponse{RemainingBytes: uint64(len(file) - 32 - off - 32<<10), Blob: file[off : off+32<<10]}); err != nil {
 				return err
 			}
 		}
 		return s.Send(&pb.SnapshotResponse{Blob: file[len(file)-32:]})
-	}}, snapshot.SaveOptions{Stall: 2 * time.Second})
+	}}, snapshot.SaveOptions{Stall: time.Second})
 	if err != nil || saved.Size != int64(len(file)) {
 		t.Errorf("got %+v, %v", saved, err)
 	}
