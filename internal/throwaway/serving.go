@@ -32,8 +32,16 @@ func (c *Cluster) Serving(ctx context.Context, timeout time.Duration) (first tim
 		})
 	}
 	err = g.Wait()
-	if err != nil && ctx.Err() != nil {
-		err = context.Cause(ctx) // members die of our own end too
+	switch {
+	case err == nil:
+		return first, nil
+	case ctx.Err() != nil:
+		return first, context.Cause(ctx) // members die of our own end too
+	}
+	for _, n := range c.Nodes {
+		if dead := n.Err(); dead != nil {
+			return first, dead // a death says more than another member's silence
+		}
 	}
 	return first, err
 }

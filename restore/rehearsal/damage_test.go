@@ -2,6 +2,7 @@ package rehearsal
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"os"
@@ -56,6 +57,7 @@ func TestAFlippedValueIsFoundInTheMemberThatHasIt(t *testing.T) {
 func TestADamagedDirectoryEndsInAReport(t *testing.T) {
 	source := save(t, lab.ClusterOptions{Members: 1}, 300)
 	db := func(dir string) string { return filepath.Join(dir, "member", "snap", "db") }
+	named := map[string]string{"log of another": "rehearsal-"} // two of one id: etcd may choke on either
 	for name, damage := range map[string]func(dir string) error{
 		"truncated":      func(dir string) error { return os.Truncate(db(dir), 40960) },
 		"meta zeroed":    func(dir string) error { return overwrite(db(dir), 0, make([]byte, 2*4096)) },
@@ -74,7 +76,7 @@ func TestADamagedDirectoryEndsInAReport(t *testing.T) {
 			o.Timeout = 8 * time.Second
 			o.BeforeBoot = func(_ context.Context, dirs []string) error { return damage(dirs[1]) }
 			r := rehearse(t, o)
-			if r.Passed || !strings.Contains(r.Reason, "rehearsal-2") {
+			if r.Passed || !strings.Contains(r.Reason, cmp.Or(named[name], "rehearsal-2")) {
 				t.Errorf("passed is %t: %s", r.Passed, r.Reason)
 			}
 		})

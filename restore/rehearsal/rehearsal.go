@@ -12,7 +12,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/lifeboat-dr/lifeboat/internal/throwaway"
@@ -53,8 +52,12 @@ func Run(ctx context.Context, o Options, d restore.Deps) (report *Report, err er
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, r.end()) }()
-	if err := r.all(ctx); err != nil && !isFailure(err) {
-		return nil, err
+	switch stopped := r.all(ctx); {
+	case stopped == nil:
+	case ctx.Err() != nil:
+		return nil, context.Cause(ctx) // what failed, failed because of that
+	case !isFailure(stopped):
+		return nil, stopped
 	}
 	r.report.settle(r.o.Now())
 	return r.report, nil
@@ -66,6 +69,7 @@ type run struct {
 	deps    restore.Deps
 	servers []server
 	dir     string
+	lock    *os.File // of dir, as long as we live
 	report  *Report
 
 	held    *throwaway.Addresses
@@ -89,22 +93,15 @@ func begin(ctx context.Context, o Options, d restore.Deps) (*run, error) {
 	if err != nil {
 		return nil, err
 	}
-	parent := o.Dir
-	if parent == "" {
-		parent = os.TempDir()
-	}
-	dir, err := os.MkdirTemp(parent, "lifeboat-rehearsal-") // 0700: it will hold the database in plain
+	dir, lock, err := newWorkplace(o.Dir, o.Keep, o.Log)
 	if err != nil {
 		return nil, err
 	}
-	if dir, err = filepath.Abs(dir); err != nil {
-		return nil, err
-	}
-	report := &Report{Format: Format, Started: o.Now().UTC(), Tool: o.Tool, Members: o.Members, EtcdVersions: []string{}, Backup: describe(o.Plan.Source)}
+	report := &Report{Format: Format, Started: o.Now().UTC(), Tool: o.Tool, Members: o.Members, EtcdVersions: []string{}, Checks: []Check{}, Phases: []Phase{}, Comparison: []Row{}, Backup: describe(o.Plan.Source)}
 	if o.Keep {
 		report.Kept = dir
 	}
-	return &run{o: o, deps: d, servers: servers, dir: dir, report: report}, nil
+	return &run{o: o, deps: d, servers: servers, dir: dir, lock: lock, report: report}, nil
 }
 
 func (r *run) end() error {
@@ -115,7 +112,7 @@ func (r *run) end() error {
 	if !r.o.Keep {
 		err = errors.Join(err, os.RemoveAll(r.dir))
 	}
-	return err
+	return errors.Join(err, r.lock.Close())
 }
 
 func (r *run) stop() error {
