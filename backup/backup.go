@@ -83,6 +83,9 @@ func (r *Result) Failed() []Delivery {
 // unhealthy etcd: snapshot.ErrUnavailable.
 var ErrNoQuorum = fmt.Errorf("the cluster has no quorum, so no member can prove that its data is current: %w", snapshot.ErrUnavailable)
 
+// writeBackStep is in how large steps a spool is written to a disk that it shares with an etcd member, in bytes.
+const writeBackStep = 8 << 20
+
 // Run takes one backup. It returns a result when at least one sink holds the committed backup (see Result.Failed for the
 // others), and an error when none does; then nothing is visible anywhere, and what was uploaded is without a manifest.
 //
@@ -151,6 +154,7 @@ func (r *runner) open() (err error) {
 	}
 	if dir, yes := snapshot.SpoolOnEtcdDisk(r.SpoolDir); yes {
 		r.Log.Warn("the spool is on the disk of an etcd member, whose writes will feel it", "spool", r.SpoolDir, "data", dir)
+		r.spool.WriteBack(writeBackStep)
 	}
 	return nil
 }
