@@ -71,17 +71,7 @@ func putFaultTests() map[string]func(*testing.T, place) {
 			p.holds(t, "a", other)
 		},
 		"a body that fails when it is sent leaves nothing": func(t *testing.T, p place) {
-			for name, after := range map[string]int64{"a": 2*part + 1, "b": 3 * part, "c": 4 * part} {
-				body := &flaky{ReaderAt: bytes.NewReader(content(5, 2*part)), left: after}
-				began := time.Now()
-				if err := p.sink(t, nil).Put(t.Context(), name, body, 2*part); !errors.Is(err, errFlaky) {
-					t.Errorf("put says: %v", err)
-				}
-				if took := time.Since(began); took > 5*time.Second {
-					t.Errorf("a body that cannot be read was retried for %v", took)
-				}
-				p.leavesNothing(t, name)
-			}
+			p.failsWithItsBody(t, p.sink(t, nil), 0, part+1, 2*part+1, 3*part, 4*part-1) // it is read twice, to sign and to send it
 		},
 		"a store that wants the whole upload again gets it": func(t *testing.T, p place) {
 			var seen calls
@@ -161,6 +151,23 @@ func putFaultTests() map[string]func(*testing.T, place) {
 		tests["a passing failure is overcome, "+request] = func(t *testing.T, p place) { testPassingFailure(t, p, request) }
 	}
 	return tests
+}
+
+// failsWithItsBody puts bodies of two parts that fail after so many bytes were read of them.
+func (p place) failsWithItsBody(t *testing.T, s sinks.Sink, after ...int64) {
+	t.Helper()
+	for _, n := range after {
+		name := fmt.Sprint("broken-", n)
+		body := &flaky{ReaderAt: bytes.NewReader(content(5, 2*part)), left: n}
+		began := time.Now()
+		if err := s.Put(t.Context(), name, body, 2*part); !errors.Is(err, errFlaky) {
+			t.Errorf("put of a body that fails after %d bytes says: %v", n, err)
+		}
+		if took := time.Since(began); took > 5*time.Second {
+			t.Errorf("a body that cannot be read was retried for %v", took)
+		}
+		p.leavesNothing(t, name)
+	}
 }
 
 func testLostAnswer(t *testing.T, p place, request string) {

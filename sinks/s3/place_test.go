@@ -15,6 +15,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -188,6 +189,40 @@ func tlsTests() map[string]func(*testing.T, place) {
 			}
 			if unsigned < 3 {
 				t.Errorf("only %d payloads were left to TLS", unsigned)
+			}
+		},
+		"over TLS a body that fails leaves nothing": func(t *testing.T, p place) {
+			front, ca := inFront(t, p)
+			s := p.sink(t, func(o *s3.Options) { o.Endpoint, o.CAFile = front, ca })
+			p.failsWithItsBody(t, s, 0, 1000, part, 2*part-1) // it is read once
+		},
+		"as with AWS, with checksums of every part": func(t *testing.T, p place) {
+			to, err := url.Parse(p.URL)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var checked atomic.Int32
+			s := p.disturbed(t, func(req *http.Request, send func(*http.Request) (*http.Response, error)) (*http.Response, error) {
+				if req.Header.Get("X-Amz-Trailer") != "" || req.Header.Get("X-Amz-Checksum-Crc32") != "" {
+					checked.Add(1)
+				}
+				elsewhere := *req.URL
+				elsewhere.Scheme, elsewhere.Host = to.Scheme, to.Host
+				req.Host, req.URL = req.URL.Host, &elsewhere // what is signed is AWS's name
+				return send(req)
+			}, func(o *s3.Options) { o.Endpoint, o.PathStyle = "", aws.Bool(true) })
+			for key, size := range map[string]int{"small": 100, "empty": 0, "large": 2*part + 1} {
+				body := content(21, size)
+				mustPut(t, s, key, body)
+				if got, err := read(t.Context(), s, key, 0); err != nil || !bytes.Equal(got, body) {
+					t.Errorf("%s reads back as %d bytes, %v", key, len(got), err)
+				}
+			}
+			if n := checked.Load(); n < 5 {
+				t.Errorf("%d bodies went up with a checksum, not two objects and three parts", n)
+			}
+			if err := put(t.Context(), s, "large", content(22, part+1)); !errors.Is(err, fs.ErrExist) {
+				t.Errorf("the second put says: %v", err)
 			}
 		},
 		"over TLS with an unknown CA": func(t *testing.T, p place) {

@@ -3,8 +3,6 @@ package s3
 import (
 	"context"
 	"crypto/rand"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"io"
 	"io/fs"
@@ -18,13 +16,9 @@ import (
 	"github.com/lifeboat-dr/lifeboat/sinks"
 )
 
-// Metadata of every object.
-const (
-	digestName = "lifeboat-sha256" // of the content, in hex
-	// putName holds a text that no two puts share. By it an upload whose answer was lost is told from an object somebody
-	// else has put there, even one of the same content.
-	putName = "lifeboat-put"
-)
+// putName is the metadata that holds a text no two puts share. By it an upload whose answer was lost is told from what
+// somebody else has put under the same key, even of the same content; a digest could not, and would cost a reading.
+const putName = "lifeboat-put"
 
 // lookTimeout bounds the question after the context has ended already.
 const lookTimeout = 2 * time.Second
@@ -46,11 +40,8 @@ func (s *Sink) Put(ctx context.Context, key string, body io.ReaderAt, size int64
 		return op.fail(err)
 	}
 	u := &upload{Sink: s, op: op, key: s.prefix + key, body: &source{body: body}, size: size}
-	digest, err := u.body.digest(ctx, size)
-	if err != nil {
-		return op.fail(err)
-	}
-	u.metadata = map[string]string{digestName: digest, putName: rand.Text()}
+	u.metadata = map[string]string{putName: rand.Text()}
+	var err error
 	if size <= s.o.PartSize {
 		err = u.whole(ctx)
 	} else {
@@ -131,23 +122,4 @@ func (s *source) broken() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.err
-}
-
-// digest reads the whole body once, before any of it is sent. What is in the page cache anyway costs half a second per
-// GiB this way, and a body that cannot be read never reaches the store.
-func (s *source) digest(ctx context.Context, size int64) (string, error) {
-	h := sha256.New()
-	buf := make([]byte, min(size, 1<<20))
-	for off := int64(0); off < size; {
-		if err := ctx.Err(); err != nil {
-			return "", err
-		}
-		piece := buf[:min(int64(len(buf)), size-off)]
-		if _, err := s.ReadAt(piece, off); err != nil {
-			return "", err
-		}
-		h.Write(piece)
-		off += int64(len(piece))
-	}
-	return hex.EncodeToString(h.Sum(nil)), ctx.Err()
 }
