@@ -46,7 +46,7 @@ func (f *flags) bucket(ctx context.Context, cmd *cobra.Command) (*bucket, error)
 		if err != nil {
 			return nil, err
 		}
-		b.sinks = append(b.sinks, catalog.Named{Name: s.String(), Sink: s})
+		b.sinks = append(b.sinks, catalog.Named{Name: fmt.Sprint(s), Sink: s})
 	}
 	if f.trustedKeysFile != "" {
 		if b.trust, err = trustOf(f.trustedKeysFile); err != nil {
