@@ -106,6 +106,10 @@ func (r *runner) commit(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	// What is reported is what a reader will find, not what we believe to have written.
+	if r.manifest, _, err = catalog.Decode(text, catalog.Trust{}); err != nil {
+		return err
+	}
 	r.eachSound(func(_ int, s catalog.Named) error {
 		return catalog.Commit(ctx, s, text)
 	})

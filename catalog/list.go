@@ -295,8 +295,10 @@ func (l *Listing) doubt() {
 		suspect[h.Lineage] = !h.accepted
 	}
 	for i := range l.Entries {
-		if e := &l.Entries[i]; suspect[e.Lineage] {
+		e := &l.Entries[i]
+		if suspect[e.Lineage] {
 			e.Doubts = e.Suspect.Reasons
 		}
+		e.Doubts, e.Sig.By = orEmpty(e.Doubts), orEmpty(e.Sig.By)
 	}
 }

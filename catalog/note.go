@@ -24,9 +24,9 @@ type Trust struct {
 
 // Signature says what is known of who signed a note.
 type Signature struct {
-	Signed  bool
-	By      []string // name+hash of the keys; if trusted, of the trusted ones only
-	Trusted bool     // one at least was made by a trusted key, and is right
+	Signed  bool     `json:"signed"`
+	By      []string `json:"by"`      // name+hash of the keys; if trusted, of the trusted ones only
+	Trusted bool     `json:"trusted"` // one at least was made by a trusted key, and is right
 }
 
 // encodeNote makes a note of a value; without signers it is unsigned.
