@@ -7,7 +7,9 @@ import (
 
 	"github.com/lifeboat-dr/lifeboat/catalog"
 	"github.com/lifeboat-dr/lifeboat/crypto"
+	"github.com/lifeboat-dr/lifeboat/internal/demo"
 	"github.com/lifeboat-dr/lifeboat/restore"
+	"github.com/lifeboat-dr/lifeboat/restore/rehearsal"
 	"github.com/lifeboat-dr/lifeboat/sinks"
 	"github.com/lifeboat-dr/lifeboat/sinks/open"
 	"github.com/lifeboat-dr/lifeboat/snapshot"
@@ -46,7 +48,7 @@ func (e *partlyDone) Error() string   { return e.message }
 func (e *partlyDone) Hint() string    { return e.hint }
 func (e *partlyDone) Unwrap() []error { return e.causes }
 
-// notProven is a rehearsal, or the demo's comparison, that ran and found a difference.
+// notProven is a rehearsal that ran and failed.
 type notProven struct{ reason string }
 
 func (e *notProven) Error() string { return e.reason }
@@ -62,6 +64,8 @@ func exitCode(ctx context.Context, err error) int {
 		usage   *usageError
 		partly  *partlyDone
 		failed  *notProven
+		demoed  *demo.DifferentError
+		binary  *rehearsal.BinaryError
 		badKey  *crypto.KeyError
 		refusal *restore.Refusal
 		sink    *sinks.Error
@@ -74,9 +78,9 @@ func exitCode(ctx context.Context, err error) int {
 	case errors.As(err, &partly):
 		return exitPartly
 	case errors.As(err, &usage), errors.As(err, &badKey), errors.Is(err, snapshot.ErrConfig), errors.Is(err, restore.ErrUsage),
-		errors.Is(err, open.ErrUsage), errors.Is(err, catalog.ErrSeveralClusters), errors.Is(err, catalog.ErrUsage):
+		errors.Is(err, open.ErrUsage), errors.Is(err, catalog.ErrSeveralClusters), errors.Is(err, catalog.ErrUsage), errors.As(err, &binary):
 		return exitUsage
-	case errors.As(err, &failed):
+	case errors.As(err, &failed), errors.As(err, &demoed):
 		return exitRehearsal
 	case errors.Is(err, catalog.ErrNotAuthentic):
 		return exitNotAuthetic

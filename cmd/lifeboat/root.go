@@ -76,7 +76,7 @@ func newRoot(s streams) *cobra.Command {
 	})
 	root.AddCommand(
 		newBackup(g), newList(g), newShow(g), newVerify(g), newRestore(g), newRehearse(g),
-		newKey(g), newVersion(g),
+		newKey(g), newDemo(g), newVersion(g),
 	)
 	usageErrors(root)
 	return root

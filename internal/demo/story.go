@@ -51,12 +51,15 @@ func (s *story) table(write func(w io.Writer) error) error {
 // command shows what one would type for what happens next, over several lines if it is long.
 func (s *story) command(format string, args ...any) {
 	line := "   $"
-	for _, word := range strings.Fields(fmt.Sprintf(format, args...)) {
-		if len(line)+len(word) > width-3 {
+	for _, part := range strings.Split(fmt.Sprintf(format, args...), " --") {
+		if line != "   $" {
+			part = "--" + part
+		}
+		if len(line)+len(part) > width-3 {
 			s.print("%s \\", line)
 			line = "      "
 		}
-		line += " " + word
+		line += " " + part
 	}
 	s.print("%s", line)
 }

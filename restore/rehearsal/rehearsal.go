@@ -97,7 +97,10 @@ func begin(ctx context.Context, o Options, d restore.Deps) (*run, error) {
 	if err != nil {
 		return nil, err
 	}
-	report := &Report{Format: Format, Started: o.Now().UTC(), Tool: o.Tool, Members: o.Members, EtcdVersions: []string{}, Checks: []Check{}, Phases: []Phase{}, Comparison: []Row{}, Backup: describe(o.Plan.Source)}
+	report := &Report{
+		Format: Format, Started: o.Now().UTC(), Tool: o.Tool, Members: o.Members, Backup: describe(o.Plan.Source),
+		EtcdVersions: []string{}, Checks: []Check{}, Phases: []Phase{}, Comparison: []Row{}, // never null in JSON
+	}
 	if o.Keep {
 		report.Kept = dir
 	}
