@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"strconv"
+	"syscall"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -53,43 +54,56 @@ func EditMain(_ context.Context, args []string, stdin io.Reader, stdout, stderr 
 	return 0
 }
 
-func editFile(f *os.File, gap int64, in *bufio.Reader, out *json.Encoder) (err error) {
-	db, err := bbolt.Open(f.Name(), fileMode, &bbolt.Options{
-		OpenFile:       func(string, int, os.FileMode) (*os.File, error) { return f, nil },
-		Timeout:        lockWait,
-		NoFreelistSync: true, // as etcd has it
-		FreelistType:   bbolt.FreelistMapType,
-		NoGrowSync:     true,
-		NoSync:         true,
-	})
+func editFile(f *os.File, gap int64, in *bufio.Reader, out *json.Encoder) error {
+	err := withDatabase(f, true, func(_ *bbolt.DB, pages *pageMap) error { return out.Encode(pages.layout(gap)) })
 	if err != nil {
-		return fmt.Errorf("open the database: %w", err)
-	}
-	defer func() { err = errors.Join(err, db.Close()) }()
-	// Nobody but our parent's other processes can know the file, and the one that inspects it must not wait for us.
-	unlock(f)
-
-	pages := &pageMap{db: db}
-	if err := pages.look(); err != nil {
-		return err
-	}
-	if err := out.Encode(pages.layout(gap)); err != nil {
 		return err
 	}
 	var o order
 	if err := readLine(in, &o); err != nil {
 		return fmt.Errorf("wait for the order: %w", err)
 	}
-	done, err := o.carryOut(db, pages)
+	done := &edited{}
+	err = withDatabase(f, false, func(db *bbolt.DB, pages *pageMap) (err error) {
+		done, err = o.carryOut(db, pages, gap)
+		return err
+	})
 	if err != nil {
 		return err
 	}
-	done.layout = pages.layout(gap)
 	return out.Encode(done)
 }
 
+// withDatabase opens the file for do, which gets its pages as well. For reading it goes together with the process that
+// inspects the file at the same time: both locks are shared.
+func withDatabase(f *os.File, readOnly bool, do func(db *bbolt.DB, pages *pageMap) error) (err error) {
+	fd, err := syscall.Dup(int(f.Fd())) // bbolt closes what it has opened
+	if err != nil {
+		return fmt.Errorf("open the database: %w", err)
+	}
+	db, err := bbolt.Open(f.Name(), fileMode, &bbolt.Options{
+		OpenFile:        func(string, int, os.FileMode) (*os.File, error) { return os.NewFile(uintptr(fd), f.Name()), nil },
+		Timeout:         lockWait,
+		ReadOnly:        readOnly,
+		PreLoadFreelist: true,
+		NoFreelistSync:  true, // as etcd has it
+		FreelistType:    bbolt.FreelistMapType,
+		NoGrowSync:      true,
+		NoSync:          true,
+	})
+	if err != nil {
+		return fmt.Errorf("open the database: %w", err)
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	pages := &pageMap{db: db}
+	if err := pages.look(); err != nil {
+		return err
+	}
+	return do(db, pages)
+}
+
 // carryOut makes the changes in two commits: HashKV can only be computed between them.
-func (o order) carryOut(db *bbolt.DB, pages *pageMap) (*edited, error) {
+func (o order) carryOut(db *bbolt.DB, pages *pageMap, gap int64) (*edited, error) {
 	done := &edited{}
 	err := db.Update(func(tx *bbolt.Tx) error { return change(tx, o) })
 	if err != nil {
@@ -116,6 +130,7 @@ func (o order) carryOut(db *bbolt.DB, pages *pageMap) (*edited, error) {
 	if want := o.Newest + o.Bump; err == nil && done.Newest != want {
 		err = fmt.Errorf("the newest revision is %d where %d was expected", done.Newest, want)
 	}
+	done.layout = pages.layout(gap)
 	return done, err
 }
 

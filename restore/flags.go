@@ -78,7 +78,10 @@ func (p *Plan) Arguments(member, dataDir string) []string {
 			args = append(args, "--raw")
 		}
 	}
-	args = append(args, "--member", member, "--data-dir", dataDir, "--initial-cluster", initialCluster(p.Members))
+	args = append(args, "--member", member, "--data-dir", dataDir)
+	if !p.sameMembers {
+		args = append(args, "--initial-cluster", initialCluster(p.Members))
+	}
 	if p.Attempt > 1 {
 		args = append(args, "--attempt", strconv.Itoa(p.Attempt))
 	}

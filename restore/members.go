@@ -89,6 +89,40 @@ func checkMembers(given []Member) ([]Member, error) {
 	return all, nil
 }
 
+// tidyClients leaves out client URLs that cannot be meant: members have been seen to advertise 0.0.0.0, or all the same
+// localhost, without anybody noticing until now.
+func tidyClients(members []Member) []Member {
+	count := map[string]int{}
+	for _, m := range members {
+		for _, u := range m.ClientURLs {
+			if clean, err := cleanURL(u); err == nil {
+				count[clean]++
+			}
+		}
+	}
+	var all []Member
+	for _, m := range members {
+		tidy := Member{Name: m.Name, PeerURLs: m.PeerURLs}
+		for _, u := range m.ClientURLs {
+			if clean, err := cleanURL(u); err == nil && count[clean] == 1 {
+				tidy.ClientURLs = append(tidy.ClientURLs, clean)
+			}
+		}
+		all = append(all, tidy)
+	}
+	return all
+}
+
+// clientsOf finds the client URLs of the same member among others: of the same name, at the same place.
+func clientsOf(m Member, others []Member) []string {
+	for _, o := range others {
+		if o.Name == m.Name && slices.Equal(o.PeerURLs, m.PeerURLs) {
+			return o.ClientURLs
+		}
+	}
+	return nil
+}
+
 // claim cleans the URLs of one member and takes them, so that no other can have them.
 func claim(urls []string, what, member string, taken map[string]string) ([]string, error) {
 	var all []string

@@ -2,6 +2,7 @@ package restore
 
 import (
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -17,6 +18,9 @@ const (
 
 	// defaultQuota is etcd's own.
 	defaultQuota = 2 << 30
+
+	// maxDatabase is larger than any database can be, and small enough to be multiplied.
+	maxDatabase = 1 << 46
 )
 
 // A Plan says what is restored as what, and where. The first part is what a person chose; Resolve fills in the second from
@@ -50,6 +54,7 @@ type Plan struct {
 	Leftovers   []string // stages of killed restores into the same place, which Run removes
 	Differences []string // what will be different afterwards, in sentences
 	NotHeld     []string // what the new cluster needs and the backup does not hold
+	sameMembers bool     // as the source's, so that nobody needs to be told
 }
 
 // A Target is a directory that is made, and whose it is.
@@ -98,11 +103,21 @@ func (p *Plan) Resolve() error {
 }
 
 func (p *Plan) settleMembers() (err error) {
+	before := tidyClients(p.Source.Members)
 	if p.Members == nil {
-		p.Members = p.Source.Members
+		p.Members = before
 	}
 	if p.Members, err = checkMembers(p.Members); err != nil {
 		return err
+	}
+	p.sameMembers = false
+	if old, err := checkMembers(before); err == nil {
+		p.sameMembers = initialCluster(old) == initialCluster(p.Members)
+		for i, m := range p.Members {
+			if m.ClientURLs == nil {
+				p.Members[i].ClientURLs = clientsOf(m, old)
+			}
+		}
 	}
 	if p.Only == "" {
 		return nil
@@ -170,6 +185,9 @@ func (p *Plan) room() int64 {
 	opening := p.Source.Size
 	if p.Source.Entry != nil {
 		opening += p.Source.Entry.Manifest.Sealed.Size
+	}
+	if p.Source.Size > maxDatabase {
+		return math.MaxInt64 // no manifest is trusted so far
 	}
 	return max(opening, int64(len(p.Dirs))*(p.Source.Size+walRoom+growRoom))
 }

@@ -115,7 +115,8 @@ type runner struct {
 	stage   *stage
 	editor  *editor
 	files   []*os.File // the database of each target; the first is edited, the others are its clones
-	before  layout     // of the first, before the edit
+	layout  layout     // of the first
+	stop    func()     // ends the editing process; nil before it was started
 	shared  bool       // clones can share the blocks of the first
 	done    bool       // the directories are in their place
 	result  *Result
@@ -185,6 +186,9 @@ func (r *runner) begin() (err error) {
 // close ends everything; unless all was done, it removes everything too.
 func (r *runner) close() error {
 	var errs []error
+	if r.stop != nil {
+		r.stop()
+	}
 	if r.editor != nil {
 		r.editor.stop()
 	}

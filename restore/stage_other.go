@@ -16,8 +16,6 @@ func lockFolder(*os.File) bool { return false }
 
 func lockShared(*os.File) bool { return true }
 
-func unlock(*os.File) {}
-
 func moveNew(from, to string) error { return moveUnguarded(from, to) }
 
 // freeBytes does not know here, so that running out of room is found only when it happens.

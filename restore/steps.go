@@ -99,36 +99,46 @@ func (r *runner) pour(ctx context.Context, in io.Reader) error {
 // should it turn out to be bad, the copies go as they came.
 func (r *runner) inspect(ctx context.Context) error {
 	src := &r.plan.Source
-	options := r.lookFor()
-	var err error
-	if r.editor, err = startEditor(ctx, r.files[0]); err != nil {
-		if _, worse := snapshot.Inspect(ctx, r.files[0], options); worse != nil {
-			err = worse // it knows better what is wrong with a file
+	editing, stop := context.WithCancelCause(ctx)
+	r.stop = func() { stop(nil) }
+	inspected := make(chan error, 1)
+	go func() {
+		var err error
+		if r.result.Info, err = snapshot.Inspect(ctx, r.files[0], r.lookFor()); err != nil {
+			stop(err)
 		}
-		return fmt.Errorf("%s: %w", src.name(), err)
+		inspected <- err
+	}()
+	copied := r.copyAll(editing)
+	// The inspection knows better what is wrong with a file than a process that dies of it.
+	err := <-inspected
+	if err == nil {
+		err = copied
 	}
-	r.before = r.editor.before
-	if !r.shared {
-		r.enter(StepInspect, int64(len(r.files)-1)*r.before.bytes())
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
 	}
-
-	g, gctx := errgroup.WithContext(ctx)
-	g.Go(func() (err error) {
-		r.result.Info, err = snapshot.Inspect(gctx, r.files[0], options)
-		return err
-	})
-	if !r.shared {
-		for _, f := range r.files[1:] {
-			g.Go(func() error { return clone(gctx, f, r.files[0], r.before, r.advance) })
-		}
-	}
-	if err := g.Wait(); err != nil {
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
+	if err != nil {
 		return fmt.Errorf("%s: %w", src.name(), err)
 	}
 	return r.compare(r.result.Info)
+}
+
+// copyAll starts the editing process, and makes copies of the file for the other members without the parts that are dead.
+func (r *runner) copyAll(ctx context.Context) (err error) {
+	if r.editor, err = startEditor(ctx, r.files[0]); err != nil {
+		return err
+	}
+	r.layout = r.editor.before
+	if r.shared {
+		return nil
+	}
+	r.enter(StepInspect, int64(len(r.files)-1)*r.layout.bytes())
+	g, ctx := errgroup.WithContext(ctx)
+	for _, f := range r.files[1:] {
+		g.Go(func() error { return clone(ctx, f, r.files[0], r.layout, r.advance) })
+	}
+	return g.Wait()
 }
 
 // lookFor is what an inspection has to find out about the plain database.
@@ -182,7 +192,7 @@ func (r *runner) edit(ctx context.Context) error {
 	src := &r.plan.Source
 	r.result.Hash = snapshot.Hash{Hash: done.Hash, Revision: src.Hash.Revision, CompactRevision: src.Hash.CompactRevision}
 	r.result.Revision, r.result.Bytes = done.Newest, done.Size
-	r.before = done.layout
+	r.layout = done.layout
 	return nil
 }
 
@@ -223,8 +233,8 @@ func (r *runner) order() (order, error) {
 
 // settle makes every member's file equal to the edited one, and durable.
 func (r *runner) settle(ctx context.Context) error {
-	r.enter(StepSync, int64(len(r.files)-1)*r.before.bytes())
-	for _, gap := range r.before.Gaps {
+	r.enter(StepSync, int64(len(r.files)-1)*r.layout.bytes())
+	for _, gap := range r.layout.Gaps {
 		if err := punch(r.files[0], gap); err != nil {
 			return err
 		}
@@ -237,7 +247,7 @@ func (r *runner) settle(ctx context.Context) error {
 				if err := reflink(f, r.files[0]); err != nil {
 					return fmt.Errorf("share the blocks of the first member's database: %w", err)
 				}
-			} else if err := equalise(gctx, f, r.files[0], r.before, r.advance); err != nil {
+			} else if err := equalise(gctx, f, r.files[0], r.layout, r.advance); err != nil {
 				return err
 			}
 			return f.Sync()

@@ -1,0 +1,142 @@
+package restore
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"testing"
+	"testing/iotest"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/lifeboat-dr/lifeboat/snapshot"
+)
+
+func TestTheDigestAtTheEndIsFoundHoweverTheBytesCome(t *testing.T) {
+	t.Parallel()
+	for _, size := range []int{0, 1, 31, 32, 33, 1000, pourPart - 32, pourPart, 3*pourPart + 7} {
+		body := bytes.Repeat([]byte("lifeboat"), size/8+1)[:size]
+		sum := sha256.Sum256(body)
+		whole := append(bytes.Clone(body), sum[:]...)
+		all := sha256.Sum256(whole)
+		for name, r := range map[string]io.Reader{
+			"at once": bytes.NewReader(whole), "in halves": iotest.HalfReader(bytes.NewReader(whole)),
+			"with the end": iotest.DataErrReader(bytes.NewReader(whole)),
+		} {
+			got := mustPour(t, r)
+			if got.size != int64(len(whole)) || got.sha256 != hex.EncodeToString(all[:]) || !got.whole {
+				t.Errorf("%d bytes %s: %+v", size, name, got)
+			}
+		}
+		if got := mustPour(t, bytes.NewReader(whole[:len(whole)-1])); got.whole {
+			t.Errorf("%d bytes, one cut off: %+v", size, got)
+		}
+	}
+	small := &trailer{h: sha256.New()}
+	sum := sha256.Sum256([]byte("ab"))
+	for _, b := range append([]byte("ab"), sum[:]...) {
+		small.write([]byte{b})
+	}
+	if _, whole := small.sums(); !whole {
+		t.Error("not found byte by byte")
+	}
+}
+
+func mustPour(t *testing.T, r io.Reader) *poured {
+	t.Helper()
+	dst, err := os.Create(filepath.Join(t.TempDir(), "dst"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dst.Close()
+	got, err := pour(t.Context(), dst, r, func(int64) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return got
+}
+
+func TestPouringEndsWithItsSourceOrItsContext(t *testing.T) {
+	t.Parallel()
+	dst, err := os.Create(filepath.Join(t.TempDir(), "dst"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dst.Close()
+	boom := errors.New("boom")
+	broken := io.MultiReader(bytes.NewReader(make([]byte, 5*pourPart+1)), iotest.ErrReader(boom))
+	if _, err := pour(t.Context(), dst, broken, func(int64) {}); !errors.Is(err, boom) {
+		t.Errorf("source: %v", err)
+	}
+	if _, err := pour(t.Context(), dst, iotest.ErrReader(io.ErrUnexpectedEOF), func(int64) {}); !errors.Is(err, io.ErrUnexpectedEOF) {
+		t.Errorf("a source that is cut: %v", err)
+	}
+	ctx, cancel := context.WithCancelCause(t.Context())
+	if _, err := pour(ctx, dst, zeros{}, func(int64) { cancel(boom) }); !errors.Is(err, boom) {
+		t.Errorf("context: %v", err)
+	}
+	if err := dst.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := pour(t.Context(), dst, zeros{}, func(int64) {}); !errors.Is(err, os.ErrClosed) {
+		t.Errorf("destination: %v", err)
+	}
+}
+
+// zeros has no end.
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) {
+	clear(p)
+	return len(p), nil
+}
+
+// TestARawDatabaseIsRestoredOnlyWhenAskedFor takes the database of a member as it lies in its directory.
+func TestARawDatabaseIsRestoredOnlyWhenAskedFor(t *testing.T) {
+	t.Parallel()
+	path, _ := oldFile(t)
+	src := fileSource(t, path)
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw := filepath.Join(t.TempDir(), "db")
+	if err := os.WriteFile(raw, data[:len(data)-trailerSize], 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := FromFile(t.Context(), raw, false); !errors.Is(err, snapshot.ErrDamaged) {
+		t.Errorf("a raw database passes for a snapshot: %v", err)
+	}
+	if _, err := FromFile(t.Context(), path, true); !errors.Is(err, snapshot.ErrDamaged) {
+		t.Errorf("a snapshot passes for a raw database: %v", err)
+	}
+	found, err := FromFile(t.Context(), raw, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if found.Hash != src.Hash || found.ID == src.ID {
+		t.Errorf("it is %+v", found)
+	}
+	res := mustRun(t, Plan{Source: found, Members: newMembers(t, "http", "a"), Out: filepath.Join(t.TempDir(), "out"), NoBump: true}, Deps{})
+	equalHash(t, dbOf(res.Members[0]), src.Hash)
+
+	held, err := os.Open(raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer held.Close()
+	if err := unix.Flock(int(held.Fd()), unix.LOCK_EX); err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	var refusal *Refusal
+	if _, err := FromFile(t.Context(), raw, true); !errors.As(err, &refusal) || time.Since(began) > 5*time.Second {
+		t.Errorf("a database that an etcd has open: %v after %v", err, time.Since(began))
+	}
+}
