@@ -235,11 +235,9 @@ func (f *restoreFlags) access() []string {
 			args = append(args, flag, value)
 		}
 	}
-	if f.config != "" {
-		add("--config", f.config)
-		if f.cluster != "" {
-			args = append(args, "--cluster", f.cluster)
-		}
+	add("--config", f.config)
+	if f.cluster != "" {
+		args = append(args, "--cluster", f.cluster)
 	}
 	for _, s := range f.sinks {
 		add("--sink", s)
