@@ -21,7 +21,8 @@ func TestTheCommandsPrintedForOtherNodesWork(t *testing.T) {
 		ID string `json:"id"`
 	}
 	for _, name := range []string{"staging", "prod"} {
-		decode(t, lifeboat(t, append([]string{"backup", "--cluster", name, "--recipients-file", k.recipients, "--sink", sink, "-o", "json"}, etcdFlags(c)...)...).must(t, 0).stdout, &b)
+		backup := append([]string{"backup", "--cluster", name, "--recipients-file", k.recipients, "--sink", sink, "-o", "json"}, etcdFlags(c)...)
+		decode(t, lifeboat(t, backup...).must(t, 0).stdout, &b)
 	}
 	d := newDesk(t, c)
 	first := filepath.Join(d.dir, "m1", "etcd")
