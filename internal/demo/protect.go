@@ -135,7 +135,7 @@ func (d *demo) askSource(ctx context.Context) error {
 	want := snapshot.Hash{Hash: m.HashKV.Hash, Revision: m.HashKV.Revision, CompactRevision: m.HashKV.CompactRevision}
 	rows, equal := rehearsal.Compare(ctx, want, d.targets(rehearsal.RoleSource))
 	d.rows = append(d.rows, rows...)
-	d.rows = append(d.rows, rehearsal.BackupRow("manifest", "", want))
+	d.rows = append(d.rows, rehearsal.BackupRow("manifest", want))
 	if !equal {
 		d.differs("the backup's HashKV is not the source's")
 	}

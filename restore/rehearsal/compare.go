@@ -81,8 +81,8 @@ func ask(ctx context.Context, want snapshot.Hash, t Target) Row {
 }
 
 // BackupRow is the row of what the members are compared with.
-func BackupRow(name, etcd string, h snapshot.Hash) Row {
-	return Row{Role: RoleBackup, Name: name, Etcd: etcd, HashKV: h.Hash, Revision: h.Revision, CompactRevision: h.CompactRevision, Equal: true}
+func BackupRow(name string, h snapshot.Hash) Row {
+	return Row{Role: RoleBackup, Name: name, HashKV: h.Hash, Revision: h.Revision, CompactRevision: h.CompactRevision, Equal: true}
 }
 
 // WriteRows prints a comparison for a person.

@@ -103,7 +103,7 @@ func (r *run) first(ctx context.Context) (*made, error) {
 	if r.timeout == 0 {
 		r.timeout = baseTimeout + perGiB(m.result.Bytes)
 	}
-	r.report.Comparison = append(r.report.Comparison, BackupRow(r.report.Backup.rowName(), src.ServerVersion, src.Hash))
+	r.report.Comparison = append(r.report.Comparison, BackupRow(r.report.Backup.rowName(), src.Hash))
 	r.report.check(CheckRestore, "", Passed, "%s", summary(m))
 	return m, nil
 }
