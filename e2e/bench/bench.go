@@ -48,8 +48,11 @@ func findPrograms(version, dir string) (p programs, err error) {
 		at             *string
 		module, binary string
 	}{
-		{&p.etcd, "etcd-" + version, "etcd"}, {&p.etcdctl, "etcd-" + version, "etcdctl"}, {&p.etcdutl, "etcd-" + version, "etcdutl"},
-		{&p.age, "age", "age"}, {&p.zstd, tools.Debian, "zstd"},
+		{&p.etcd, "etcd-" + version, "etcd"},
+		{&p.etcdctl, "etcd-" + version, "etcdctl"},
+		{&p.etcdutl, "etcd-" + version, "etcdutl"},
+		{&p.age, "age", "age"},
+		{&p.zstd, tools.Debian, "zstd"},
 	} {
 		if *want.at, err = tools.Path(want.module, want.binary); err != nil {
 			return p, err
