@@ -79,9 +79,41 @@ func (r *Result) Failed() []Delivery {
 	return failed
 }
 
-// ErrNoQuorum is returned where no quorum vouches for the members' state and AllowNoQuorum was not given. It is an
-// unhealthy etcd: snapshot.ErrUnavailable.
-var ErrNoQuorum = fmt.Errorf("the cluster has no quorum, so no member can prove that its data is current: %w", snapshot.ErrUnavailable)
+// A NoQuorumError says that no quorum vouches for the members' state, and AllowNoQuorum was not given. It is an unhealthy etcd, and
+// matches snapshot.ErrUnavailable.
+type NoQuorumError struct{ Causes []error }
+
+func (e *NoQuorumError) Error() string {
+	text := "the cluster has no quorum, so no member can prove that its data is current"
+	for _, c := range e.Causes {
+		text += "; " + c.Error()
+	}
+	return text
+}
+
+func (e *NoQuorumError) Unwrap() error { return snapshot.ErrUnavailable }
+
+// Hint tells what can be done with what is left.
+func (e *NoQuorumError) Hint() string {
+	return "bring the other members back first; to save what one of these has, although it may lack acknowledged writes, give --allow-no-quorum"
+}
+
+// An UncertainError is a run that ended after it had begun to commit: the backup may be there, whole, or not at all.
+type UncertainError struct {
+	ID  catalog.ID
+	Err error
+}
+
+func (e *UncertainError) Error() string {
+	return fmt.Sprintf("backup %s may be committed or not: %v", e.ID, e.Err)
+}
+
+func (e *UncertainError) Unwrap() error { return e.Err }
+
+// Hint tells how to find out.
+func (e *UncertainError) Hint() string {
+	return fmt.Sprintf("`lifeboat list` shows it if it is there, and then it is whole: `lifeboat verify %s`", e.ID)
+}
 
 // writeBackStep is in how large steps a spool is written to a disk that it shares with an etcd member, in bytes.
 const writeBackStep = 8 << 20
@@ -155,6 +187,7 @@ func (r *runner) open() (err error) {
 	if dir, yes := snapshot.SpoolOnEtcdDisk(r.SpoolDir); yes {
 		r.Log.Warn("the spool is on the disk of an etcd member, whose writes will feel it", "spool", r.SpoolDir, "data", dir)
 		r.spool.WriteBack(writeBackStep)
+		r.sealed.WriteBack(writeBackStep)
 	}
 	return nil
 }
@@ -205,15 +238,16 @@ func (r *runner) survey(ctx context.Context) (err error) {
 	for _, x := range r.found.Excluded {
 		r.Log.Warn("member is not a source", "endpoint", x.Endpoint, "reason", x.Reason)
 	}
-	if len(r.found.Candidates) > 0 {
-		if err := snapshot.Room(r.SpoolDir, r.found.Candidates[0].DBSize); err != nil {
-			return err
-		}
+	if err := r.checkRoom(r.found.Candidates[0].DBSize); err != nil {
+		return err
 	}
 	if !r.found.Quorum && !r.AllowNoQuorum {
-		return ErrNoQuorum
+		return &NoQuorumError{r.found.Unread}
 	}
-	if r.before, err = catalog.List(ctx, r.Sinks, r.Cluster, r.Trust); err != nil {
+	// What was stored before signing was turned on is part of the cluster's history: it can only add suspicion, and decides nothing.
+	history := r.Trust
+	history.AcceptUnsigned = true
+	if r.before, err = catalog.List(ctx, r.Sinks, r.Cluster, history); err != nil {
 		return err
 	}
 	for _, p := range r.before.Problems {
@@ -222,13 +256,21 @@ func (r *runner) survey(ctx context.Context) (err error) {
 	return nil
 }
 
+// checkRoom refuses a spool that cannot hold the database, and warns of one that may not hold the sealed file beside it, which can be
+// as large but hardly ever is.
+func (r *runner) checkRoom(size int64) error {
+	if err := snapshot.Room(r.SpoolDir, size); err != nil {
+		return err
+	}
+	if err := snapshot.Room(r.SpoolDir, 2*size); err != nil {
+		r.Log.Warn("the sealed file may not fit beside the database", "err", err)
+	}
+	return nil
+}
+
 // take saves from the first candidate that delivers a sound and current snapshot.
 func (r *runner) take(ctx context.Context) error {
-	candidates := r.found.Candidates
-	if len(candidates) == 0 {
-		return fmt.Errorf("no member can be the source: %w", errors.Join(append(r.excluded(), snapshot.ErrUnavailable)...))
-	}
-	for _, c := range candidates {
+	for _, c := range r.found.Candidates {
 		err := r.takeFrom(ctx, c)
 		if err == nil {
 			return nil
@@ -240,12 +282,4 @@ func (r *runner) take(ctx context.Context) error {
 		r.Log.Warn("member left for the next one", "endpoint", c.URL, "err", err)
 	}
 	return fmt.Errorf("no member delivered a snapshot: %w", errors.Join(r.skipped...))
-}
-
-func (r *runner) excluded() []error {
-	var all []error
-	for _, x := range r.found.Excluded {
-		all = append(all, fmt.Errorf("%s: %s", x.Endpoint, x.Reason))
-	}
-	return all
 }

@@ -96,7 +96,9 @@ func clockOf(ctx context.Context, s sinks.Sink, key string) time.Time {
 // commit writes the manifest, the same text for all, to every sink that was read back. Nobody can see the backup before.
 func (r *runner) commit(ctx context.Context) error {
 	r.enter(PhaseCommit)
+	tried := false
 	for _, d := range r.deliveries {
+		tried = tried || d.Err == nil
 		if d.Err == nil && r.manifest.BucketTime.IsZero() {
 			r.manifest.BucketTime = d.clock
 		}
@@ -120,7 +122,11 @@ func (r *runner) commit(ctx context.Context) error {
 		}
 		failed = append(failed, d.Err)
 	}
-	return fmt.Errorf("no sink holds the backup: %w", errors.Join(failed...))
+	err = fmt.Errorf("no sink holds the backup: %w", errors.Join(failed...))
+	if tried {
+		err = &UncertainError{r.manifest.ID, err}
+	}
+	return err
 }
 
 // uploads adds up how far the bodies of all sinks were read. A body may be read twice (to sign it, or again after a lost

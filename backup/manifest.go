@@ -1,7 +1,10 @@
 package backup
 
 import (
+	"cmp"
 	"crypto/rand"
+	"slices"
+	"strings"
 
 	"github.com/lifeboat-dr/lifeboat/catalog"
 	"github.com/lifeboat-dr/lifeboat/snapshot"
@@ -16,7 +19,8 @@ func (r *runner) identify() error {
 	seal, info := r.seal, r.info
 	r.manifest = catalog.Manifest{
 		ID: id, Cluster: r.Cluster,
-		Started: r.started, Quorum: r.found.Quorum,
+		Started: r.started, Finished: r.Now().UTC(), // for Link; commit sets the final time
+		Quorum:  r.found.Quorum,
 		Lineage: catalog.Lineage{EtcdClusterID: catalog.HexID(r.found.ClusterID)},
 		Source:  r.describeSource(),
 
@@ -48,16 +52,21 @@ func (r *runner) describeSource() catalog.Source {
 	for _, a := range r.found.Alarms {
 		s.Alarms = append(s.Alarms, a.Kind)
 	}
-	for _, m := range r.found.Members {
+	members := slices.SortedFunc(slices.Values(r.found.Members), func(a, b snapshot.Member) int { return strings.Compare(a.Name, b.Name) })
+	for _, m := range members {
 		s.Members = append(s.Members, catalog.Member{Name: m.Name, PeerURLs: m.PeerURLs, ClientURLs: m.ClientURLs, Learner: m.Learner})
 	}
 	return s
 }
+
+// maxEncryptionKeys is how many keys of encryption at rest a manifest names, those with the most values first: a note is bounded.
+const maxEncryptionKeys = 64
 
 func encryptionKeys(found []snapshot.EncryptionKey) []catalog.EncryptionKey {
 	var all []catalog.EncryptionKey
 	for _, k := range found {
 		all = append(all, catalog.EncryptionKey{Provider: k.Provider, Name: k.Key, Values: k.Values})
 	}
-	return all
+	slices.SortStableFunc(all, func(a, b catalog.EncryptionKey) int { return cmp.Compare(b.Values, a.Values) })
+	return all[:min(len(all), maxEncryptionKeys)]
 }

@@ -1,6 +1,9 @@
 package catalog
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // checkChain follows every manifest to its predecessor: a missing one is a gap, another text under its id is a problem.
 func (l *Listing) checkChain() {
@@ -33,9 +36,20 @@ func (l Listing) Link(m *Manifest) {
 		m.Sequence = newest.Sequence + 1
 		m.Previous = &Previous{newest.ID, newest.TextSHA256}
 		m.Suspect.Unseen = len(m.Suspect.Reasons) > 0 && newest.Lineage == m.Lineage && newest.Suspect.Unseen
-	} else if len(l.Problems) > 0 {
+	} else if p := l.hides(); p != nil {
 		// Not the first of all, perhaps: what is unseen must not be taken for absent.
-		m.Suspect.Reasons = append(m.Suspect.Reasons, fmt.Sprintf("no earlier backup could be seen, but perhaps there are some: %v", l.Problems[0]))
+		m.Suspect.Reasons = append(m.Suspect.Reasons, fmt.Sprintf("no earlier backup could be seen, but perhaps there are some: %v", p))
 		m.Suspect.Unseen = true
 	}
+}
+
+// hides is a problem behind which there may be a backup: a sink that could not be read, or a manifest. A file that somebody left
+// among the manifests is none.
+func (l Listing) hides() *Problem {
+	for _, p := range l.Problems {
+		if p.Key == "" || p.ID != "" && strings.HasPrefix(p.Key, manifests(l.Cluster)) {
+			return p
+		}
+	}
+	return nil
 }

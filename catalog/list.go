@@ -278,7 +278,7 @@ func (l *Listing) mergeMarks(ss []Named, held []holdings, t Trust) {
 // clearUnseen ends the suspicion against the oldest lineage, where that was only that something older may have been in a sink
 // that could not be read: now all can, and there is nothing.
 func (l *Listing) clearUnseen() {
-	if len(l.Problems) > 0 || len(l.Entries) == 0 {
+	if l.hides() != nil || len(l.Entries) == 0 {
 		return
 	}
 	oldest := histories(l.Entries)[0].Lineage

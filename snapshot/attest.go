@@ -21,7 +21,7 @@ const (
 // compaction is answered at once, from memory, since 3.5.5 and if the member has not been restarted since; its
 // CompactRevision is then that of the compaction before. Etcd 3.4 refuses that revision.
 func (c *Cluster) HashKV(ctx context.Context, ep Endpoint, rev int64) (Hash, error) {
-	l, err := c.find(ep)
+	l, err := c.find(ctx, ep)
 	if err != nil {
 		return Hash{}, err
 	}

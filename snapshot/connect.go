@@ -57,7 +57,8 @@ type Cluster struct {
 type link struct {
 	url     string
 	cc      *grpc.ClientConn
-	explain func(error) *EndpointError // turns what a call returned into words
+	explain func(error) *EndpointError  // turns what a call returned into words
+	login   func(context.Context) error // again, if the last was long ago; nil without a user
 
 	kv          pb.KVClient
 	maintenance pb.MaintenanceClient
@@ -148,11 +149,17 @@ func dial(ctx context.Context, t target, a *access, request time.Duration) (*lin
 		kv: pb.NewKVClient(cc), maintenance: pb.NewMaintenanceClient(cc), cluster: pb.NewClusterClient(cc),
 	}
 	if a.user != "" {
-		ctx, cancel := context.WithTimeoutCause(ctx, request, fmt.Errorf("no answer to the login within %s", request))
-		defer cancel()
-		if err := tokens.login(ctx, pb.NewAuthClient(cc), a); err != nil {
+		l.login = func(ctx context.Context) error {
+			if time.Since(tokens.since) < renewAfter {
+				return nil
+			}
+			ctx, cancel := context.WithTimeoutCause(ctx, request, fmt.Errorf("no answer to the login within %s", request))
+			defer cancel()
+			return withCause(ctx, tokens.login(ctx, pb.NewAuthClient(cc), a))
+		}
+		if err := l.login(ctx); err != nil {
 			_ = cc.Close()
-			return nil, explain(withCause(ctx, err))
+			return nil, explain(err)
 		}
 	}
 	return l, nil
@@ -180,21 +187,31 @@ var (
 	errPlainToTLS = errors.New("plain text sent to a TLS port")
 )
 
-// withCause prefers what ended the context to the RPC's own words for it.
+// withCause prefers what ended the context to the RPC's own words for it. No error stays none.
 func withCause(ctx context.Context, err error) error {
+	if err == nil {
+		return nil
+	}
 	if cause := context.Cause(ctx); cause != nil {
 		return cause
 	}
 	return err
 }
 
-// tokens adds the login's token to every request.
-type tokens struct{ token string } // set once, before the link is handed out
+// renewAfter is how old a login may be before the next long request begins with a new one: etcd forgets a token that was not
+// used for five minutes, and a fallback may be needed only after another member has streamed for longer.
+const renewAfter = 2 * time.Minute
+
+// tokens adds the login's token to every request. It changes only between requests, of which a link has one at a time.
+type tokens struct {
+	token string
+	since time.Time
+}
 
 func (t *tokens) login(ctx context.Context, auth pb.AuthClient, a *access) error {
 	answer, err := auth.Authenticate(ctx, &pb.AuthenticateRequest{Name: a.user, Password: a.password})
 	if err == nil {
-		t.token = answer.Token
+		t.token, t.since = answer.Token, time.Now()
 	}
 	if rpctypes.ErrorDesc(err) == rpctypes.ErrorDesc(rpctypes.ErrGRPCAuthNotEnabled) {
 		return nil // a user too many is no reason to have no backup
@@ -221,12 +238,18 @@ func (t *tokens) stream(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.Cli
 	return open(t.with(ctx), desc, cc, method, opts...)
 }
 
-// find gives the connection a surveyed endpoint stands for.
-func (c *Cluster) find(ep Endpoint) (*link, error) {
+// find gives the connection a surveyed endpoint stands for, logged in not long ago.
+func (c *Cluster) find(ctx context.Context, ep Endpoint) (*link, error) {
 	for _, l := range c.links {
-		if l.url == ep.URL {
-			return l, nil
+		if l.url != ep.URL {
+			continue
 		}
+		if l.login != nil {
+			if err := l.login(ctx); err != nil {
+				return nil, l.explain(err)
+			}
+		}
+		return l, nil
 	}
 	return nil, fmt.Errorf("%s is not an endpoint of this connection", ep.URL)
 }

@@ -44,7 +44,7 @@ type Saved struct {
 // short, too long or does not match its trailer; ErrSpool if dst fails. After each but the last another member is worth a try,
 // from zero. What dst holds then is worthless.
 func (c *Cluster) Save(ctx context.Context, ep Endpoint, dst io.Writer, o SaveOptions) (Saved, error) {
-	l, err := c.find(ep)
+	l, err := c.find(ctx, ep)
 	if err != nil {
 		return Saved{}, err
 	}

@@ -23,6 +23,7 @@ type Survey struct {
 	Quorum    bool
 	// R0 is a linearizable revision: a snapshot below it lacks writes that were acknowledged before the survey. 0 without quorum.
 	R0         int64
+	Unread     []error  // why each endpoint that answers could not give R0; empty with quorum
 	Members    []Member // of the cluster, endpoints or not; by the cluster's order
 	Alarms     []Alarm
 	Candidates []Endpoint  // to take a snapshot from, the best first
@@ -109,6 +110,11 @@ func (c *Cluster) Survey(ctx context.Context) (*Survey, error) {
 		return nil, err
 	}
 	s := &Survey{Quorum: quorum, R0: r0}
+	for _, a := range answers {
+		if a.read != nil && !quorum {
+			s.Unread = append(s.Unread, a.link.explain(a.read))
+		}
+	}
 	for _, f := range c.failed {
 		s.Excluded = append(s.Excluded, Exclusion{f.Endpoint, f.Err.Error(), f})
 	}
@@ -130,6 +136,9 @@ func (c *Cluster) readRevision(ctx context.Context, a *answer) {
 	got, err := a.link.kv.Range(ctx, &pb.RangeRequest{Key: []byte{0}, CountOnly: true})
 	if err != nil {
 		a.read = err
+		if ctx.Err() != nil {
+			a.read = fmt.Errorf("no answer to a linearizable read within %s", c.timeout)
+		}
 		return
 	}
 	a.r0 = got.GetHeader().GetRevision()

@@ -2,27 +2,17 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/mod/sumdb/note"
 
 	"github.com/lifeboat-dr/lifeboat/catalog"
 	"github.com/lifeboat-dr/lifeboat/crypto"
 	"github.com/lifeboat-dr/lifeboat/sinks/open"
 	"github.com/lifeboat-dr/lifeboat/snapshot"
 )
-
-// errTimeout is the cause of a context that --timeout ended.
-var errTimeout = errors.New("--timeout passed")
-
-// within bounds ctx by --timeout.
-func (f *flags) within(ctx context.Context) (context.Context, context.CancelFunc) {
-	if f.timeout == 0 {
-		return context.WithCancel(ctx)
-	}
-	return context.WithTimeoutCause(ctx, f.timeout, fmt.Errorf("%w (%s)", errTimeout, f.timeout))
-}
 
 // bucket is what a command that reads or writes backups works on: every sink, and whose signatures count.
 type bucket struct {
@@ -32,7 +22,7 @@ type bucket struct {
 }
 
 // bucket opens the sinks that flags or configuration name. It makes no request yet, so it cannot fail for a store's sake.
-func (f *flags) bucket(ctx context.Context, cmd *cobra.Command) (*bucket, error) {
+func (f *flags) bucket(ctx context.Context, g *global, cmd *cobra.Command) (*bucket, error) {
 	places, err := f.settle(cmd)
 	if err != nil {
 		return nil, err
@@ -42,7 +32,7 @@ func (f *flags) bucket(ctx context.Context, cmd *cobra.Command) (*bucket, error)
 	}
 	b := &bucket{cluster: f.cluster}
 	for _, p := range places {
-		s, err := open.URL(ctx, p.url, open.Options{CredentialsFile: p.credentialsFile, CAFile: p.caFile})
+		s, err := open.URL(ctx, p.url, open.Options{CredentialsFile: p.credentialsFile, CAFile: p.caFile, Log: g.logger()})
 		if err != nil {
 			return nil, err
 		}
@@ -75,6 +65,25 @@ func (b *bucket) list(ctx context.Context, s streams) (catalog.Listing, error) {
 		s.warnf("%d marks without a trusted signature were ignored", l.IgnoredMarks)
 	}
 	return l, err
+}
+
+// holding are the sinks that hold the manifest of a backup.
+func (b *bucket) holding(e catalog.Entry) []catalog.Named {
+	var all []catalog.Named
+	for _, s := range b.sinks {
+		if slices.Contains(e.Sinks, s.Name) {
+			all = append(all, s)
+		}
+	}
+	return all
+}
+
+// signers reads the signing keys; none where no file is named.
+func (f *flags) signers() ([]note.Signer, error) {
+	if f.signingKeyFile == "" {
+		return nil, nil
+	}
+	return crypto.LoadSigners(f.signingKeyFile)
 }
 
 // source says which etcd a backup is taken from.

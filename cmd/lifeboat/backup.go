@@ -7,11 +7,9 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/mod/sumdb/note"
 
 	"github.com/lifeboat-dr/lifeboat/backup"
 	"github.com/lifeboat-dr/lifeboat/catalog"
-	"github.com/lifeboat-dr/lifeboat/crypto"
 )
 
 // defaultCluster is the name in the bucket of a cluster that was given none.
@@ -57,8 +55,7 @@ EXIT STATUS
 }
 
 func (f *backupFlags) run(g *global, cmd *cobra.Command) error {
-	ctx, cancel := f.within(cmd.Context())
-	defer cancel()
+	ctx := cmd.Context()
 	o, err := f.options(g, cmd)
 	if err != nil {
 		return err
@@ -78,7 +75,7 @@ func (f *backupFlags) run(g *global, cmd *cobra.Command) error {
 
 // options turns flags and configuration into what package backup takes. Everything that can be wrong is found before etcd is asked.
 func (f *backupFlags) options(g *global, cmd *cobra.Command) (backup.Options, error) {
-	b, err := f.bucket(cmd.Context(), cmd)
+	b, err := f.bucket(cmd.Context(), g, cmd)
 	if err != nil {
 		return backup.Options{}, err
 	}
@@ -90,11 +87,9 @@ func (f *backupFlags) options(g *global, cmd *cobra.Command) (backup.Options, er
 	if err != nil {
 		return backup.Options{}, err
 	}
-	var signers []note.Signer
-	if f.signingKeyFile != "" {
-		if signers, err = crypto.LoadSigners(f.signingKeyFile); err != nil {
-			return backup.Options{}, err
-		}
+	signers, err := f.signers()
+	if err != nil {
+		return backup.Options{}, err
 	}
 	cluster := f.cluster
 	if cluster == "" {

@@ -69,6 +69,7 @@ func exitCode(ctx context.Context, err error) int {
 		badKey  *crypto.KeyError
 		refusal *restore.Refusal
 		sink    *sinks.Error
+		late    timedOut
 	)
 	switch {
 	case err == nil:
@@ -82,6 +83,8 @@ func exitCode(ctx context.Context, err error) int {
 		return exitUsage
 	case errors.As(err, &failed), errors.As(err, &demoed):
 		return exitRehearsal
+	case errors.As(err, &late):
+		return exitUnexpected // whatever it was waiting for, that need not be at fault
 	case errors.Is(err, catalog.ErrNotAuthentic):
 		return exitNotAuthetic
 	case errors.As(err, &refusal), errors.Is(err, catalog.ErrUnsupported):

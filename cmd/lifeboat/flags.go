@@ -18,7 +18,6 @@ type global struct {
 // neither as a flag nor as its LIFEBOAT_ twin is filled from the configuration file.
 type flags struct {
 	config, cluster string
-	timeout         time.Duration
 	output          string
 
 	sinks []string
@@ -38,7 +37,7 @@ func (f *flags) everywhere(cmd *cobra.Command) {
 	fl := cmd.Flags()
 	fl.StringVar(&f.config, "config", "", "configuration `FILE` (YAML)")
 	fl.StringVar(&f.cluster, "cluster", "", "`NAME` of the cluster in the configuration and in the bucket")
-	fl.DurationVar(&f.timeout, "timeout", 0, "give up after this long altogether (0: never; a stalled transfer is always given up)")
+	fl.Duration(timeoutFlag, 0, "give up after this long altogether (0: never; a stalled transfer is always given up)")
 	f.printing(cmd)
 }
 
@@ -64,7 +63,11 @@ func (f *flags) sealing(cmd *cobra.Command) {
 	fl := cmd.Flags()
 	fl.StringVar(&f.recipientsFile, "recipients-file", "", "`FILE` with the age recipients a backup is sealed to")
 	fl.StringVar(&f.encryption, "encryption", "age", "age, or none to store backups that anyone can read")
-	fl.StringVar(&f.signingKeyFile, "signing-key-file", "", "`FILE` with the key that signs manifests (optional)")
+	f.signing(cmd)
+}
+
+func (f *flags) signing(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&f.signingKeyFile, "signing-key-file", "", "`FILE` with the key that signs what is written to the sinks (optional)")
 }
 
 func (f *flags) opening(cmd *cobra.Command) {
@@ -84,9 +87,6 @@ func (f *flags) check() error {
 	}
 	if f.encryption != "" && f.encryption != "age" && f.encryption != "none" {
 		return &usageError{fmt.Sprintf("--encryption %q is not a way to encrypt", f.encryption), "use age, or none to store backups that anyone can read"}
-	}
-	if f.timeout < 0 {
-		return &usageError{fmt.Sprintf("--timeout %s is negative", f.timeout), "use a duration such as 30m"}
 	}
 	if f.cluster != "" && strings.ContainsAny(f.cluster, "/\\ \t\n") {
 		return &usageError{fmt.Sprintf("--cluster %q is not a name", f.cluster), "use letters, digits, dots, dashes and underscores"}

@@ -21,9 +21,8 @@ EXIT STATUS
   0 listed (also when there is none), 2 usage, 5 no sink could be read`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			ctx, cancel := f.within(cmd.Context())
-			defer cancel()
-			b, err := f.bucket(ctx, cmd)
+			ctx := cmd.Context()
+			b, err := f.bucket(ctx, g, cmd)
 			if err != nil {
 				return err
 			}
@@ -128,9 +127,8 @@ EXIT STATUS
   0 shown, 2 usage, 5 no sink could be read, 6 no such backup, 12 not authentic`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			ctx, cancel := f.within(cmd.Context())
-			defer cancel()
-			b, err := f.bucket(ctx, cmd)
+			ctx := cmd.Context()
+			b, err := f.bucket(ctx, g, cmd)
 			if err != nil {
 				return err
 			}

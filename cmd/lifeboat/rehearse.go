@@ -55,8 +55,7 @@ EXIT STATUS
 }
 
 func (f *rehearseFlags) run(g *global, cmd *cobra.Command, asked string) error {
-	ctx, cancel := f.within(cmd.Context())
-	defer cancel()
+	ctx := cmd.Context()
 	if f.members < 1 || f.members > 9 {
 		return &usageError{fmt.Sprintf("--members %d makes no cluster", f.members), "use 1, 3 or 5"}
 	}

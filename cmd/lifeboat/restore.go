@@ -13,6 +13,7 @@ import (
 	"filippo.io/age"
 	"github.com/spf13/cobra"
 
+	"github.com/lifeboat-dr/lifeboat/catalog"
 	"github.com/lifeboat-dr/lifeboat/crypto"
 	"github.com/lifeboat-dr/lifeboat/restore"
 )
@@ -37,6 +38,7 @@ func (f *planFlags) register(cmd *cobra.Command) {
 	fl.BoolVar(&f.raw, "raw", false, "the file is a member/snap/db, without etcd's checksum at its end")
 	fl.DurationVar(&f.maxAge, "max-age", 0, "refuse a backup older than this (0: any)")
 	fl.BoolVar(&f.acceptSuspect, "accept-suspect", false, "accept a backup that does not continue its cluster's history")
+	fl.BoolVar(&f.acceptStorageVersion, "accept-storage-version", false, "remove the mark of a newer storage version so that an older etcd starts")
 	fl.BoolVar(&f.ignoreFreeSpace, "ignore-free-space", false, "begin although the disk seems too small")
 }
 
@@ -78,14 +80,13 @@ EXIT STATUS
 	fl.BoolVar(&f.noBump, "no-bump", false, "leave the revision as it is although the backup holds Kubernetes")
 	fl.BoolVar(&f.dryRun, "dry-run", false, "print the plan and stop")
 	fl.StringVar(&f.etcdVersion, "etcd-version", "", "`VERSION` of the etcd that will run on it, if older than the backup's")
-	fl.BoolVar(&f.acceptStorageVersion, "accept-storage-version", false, "remove the mark of a newer storage version so that --etcd-version starts")
 	return cmd
 }
 
 // plan finds the source and builds the plan that `restore` and `rehearse` begin from, with the sinks to fetch from.
 func (f *planFlags) plan(ctx context.Context, g *global, cmd *cobra.Command, asked string) (restore.Plan, restore.Deps, error) {
 	var deps restore.Deps
-	source, trust := restore.Source{}, restore.Plan{}.Trust
+	source, trust, head := restore.Source{}, catalog.Trust{}, int64(0)
 	if isFile(asked) {
 		if _, err := f.settle(cmd); err != nil {
 			return restore.Plan{}, deps, err
@@ -95,15 +96,19 @@ func (f *planFlags) plan(ctx context.Context, g *global, cmd *cobra.Command, ask
 			return restore.Plan{}, deps, err
 		}
 	} else {
-		b, err := f.bucket(ctx, cmd)
+		b, err := f.bucket(ctx, g, cmd)
 		if err != nil {
 			return restore.Plan{}, deps, err
 		}
-		e, err := b.find(ctx, g, asked)
+		l, err := b.list(ctx, g.streams)
 		if err != nil {
 			return restore.Plan{}, deps, err
 		}
-		source, trust, deps.Sinks = restore.FromBackup(e, asked), b.trust, b.sinks
+		e, err := g.resolve(l, asked)
+		if err != nil {
+			return restore.Plan{}, deps, err
+		}
+		source, trust, deps.Sinks, head = restore.FromBackup(e, asked), b.trust, b.sinks, headOf(l, e)
 	}
 	var err error
 	if deps.Identities, err = f.keys(g.streams); err != nil {
@@ -111,9 +116,20 @@ func (f *planFlags) plan(ctx context.Context, g *global, cmd *cobra.Command, ask
 	}
 	deps.Log = g.logger()
 	return restore.Plan{
-		Source: source, Trust: trust, MaxAge: f.maxAge, EtcdVersion: f.etcdVersion,
+		Source: source, Trust: trust, Head: head, MaxAge: f.maxAge, EtcdVersion: f.etcdVersion,
 		AcceptSuspect: f.acceptSuspect, AcceptStorageVersion: f.acceptStorageVersion, IgnoreFreeSpace: f.ignoreFreeSpace,
 	}, deps, nil
+}
+
+// headOf is the highest revision that the backup's cluster is known to have reached: that of any backup of its lineage.
+func headOf(l catalog.Listing, e catalog.Entry) int64 {
+	var head int64
+	for _, other := range l.Entries {
+		if other.Lineage == e.Lineage {
+			head = max(head, other.Revision)
+		}
+	}
+	return head
 }
 
 // isFile tells a path from a selector: ids, latest and before:TIME hold no slash.
@@ -136,8 +152,7 @@ func (f *flags) keys(s streams) ([]age.Identity, error) {
 }
 
 func (f *restoreFlags) run(g *global, cmd *cobra.Command, asked string) error {
-	ctx, cancel := f.within(cmd.Context())
-	defer cancel()
+	ctx := cmd.Context()
 	plan, deps, err := f.plan(ctx, g, cmd, asked)
 	if err != nil {
 		return err
@@ -183,6 +198,9 @@ func printPlan(w io.Writer, g *global, p *restore.Plan) error {
 	line("restore", "%s, revision %d, %d keys, taken %s (%s ago)", s.Asked, s.Revision, s.LiveKeys, s.Taken.UTC().Format(time.RFC3339), ageText(g.now().Sub(s.Taken)))
 	if s.Entry != nil {
 		line("backup", "%s of cluster %s, signed by %s", s.ID, s.Entry.Cluster, signedBy(s.Entry.Sig))
+		if about := remarks(*s.Entry); about != "" {
+			line("remarks", "%s", about)
+		}
 	} else {
 		line("file", "sha256 %s, signed by nobody", s.ID)
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/lifeboat-dr/lifeboat/backup"
 	"github.com/lifeboat-dr/lifeboat/internal/child"
 	"github.com/lifeboat-dr/lifeboat/internal/member"
 	"github.com/lifeboat-dr/lifeboat/restore"
@@ -35,12 +36,31 @@ func run(ctx context.Context, args []string, s streams) int {
 	if err == nil {
 		return exitDone
 	}
-	var sig interrupted
-	if errors.As(context.Cause(ctx), &sig) {
-		err = fmt.Errorf("%w: %s", sig, afterInterrupt(ran))
-	}
+	err = ended(ran, err)
 	s.errorf(err)
 	return exitCode(ctx, err)
+}
+
+// ended puts what stopped the command in front of what broke because of that: a signal, or --timeout.
+func ended(cmd *cobra.Command, err error) error {
+	var (
+		sig       interrupted
+		partly    *partlyDone
+		uncertain *backup.UncertainError
+		late      timedOut
+	)
+	cause := context.Cause(cmd.Context())
+	switch {
+	case errors.As(err, &partly), cause == nil:
+		return err
+	case errors.As(cause, &sig) && errors.As(err, &uncertain):
+		return fmt.Errorf("%w: %w", sig, uncertain)
+	case errors.As(cause, &sig):
+		return fmt.Errorf("%w: %s", sig, afterInterrupt(cmd))
+	case errors.As(cause, &late) && !errors.As(err, &late):
+		return fmt.Errorf("%w: %w", late, err)
+	}
+	return err
 }
 
 // afterInterrupt says what a stopped command left behind, which is the first thing the person who stopped it asks.
@@ -56,6 +76,7 @@ const onInterrupt = "on-interrupt"
 
 func newRoot(s streams) *cobra.Command {
 	g := &global{streams: s, now: time.Now}
+	stop := func() {}
 	root := &cobra.Command{
 		Use:           "lifeboat",
 		Short:         "Back up etcd into object storage and prove that it can be restored",
@@ -64,8 +85,14 @@ func newRoot(s streams) *cobra.Command {
 		Args:          cobra.NoArgs,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
-			return fromEnvironment(cmd, os.LookupEnv)
+			if err := fromEnvironment(cmd, os.LookupEnv); err != nil {
+				return err
+			}
+			var err error
+			stop, err = bound(cmd)
+			return err
 		},
+		PersistentPostRun: func(*cobra.Command, []string) { stop() },
 	}
 	root.SetOut(s.out)
 	root.SetErr(s.err)
@@ -76,7 +103,7 @@ func newRoot(s streams) *cobra.Command {
 	})
 	root.AddCommand(
 		newBackup(g), newList(g), newShow(g), newVerify(g), newRestore(g), newRehearse(g),
-		newKey(g), newDemo(g), newVersion(g),
+		newAccept(g), newKey(g), newDemo(g), newVersion(g),
 	)
 	usageErrors(root)
 	return root

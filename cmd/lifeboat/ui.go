@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"strings"
 	"text/tabwriter"
 	"time"
 )
@@ -23,11 +24,14 @@ type streams struct {
 }
 
 func (s streams) errorf(err error) {
-	fmt.Fprintf(s.err, "lifeboat: error: %v\n", err)
+	fmt.Fprintf(s.err, "lifeboat: error: %s\n", oneLine(err.Error()))
 	for _, h := range hintsOf(err) {
 		fmt.Fprintf(s.err, "lifeboat: hint: %s\n", h)
 	}
 }
+
+// oneLine joins what errors.Join puts on lines of their own.
+func oneLine(text string) string { return strings.ReplaceAll(text, "\n", "; ") }
 
 func (s streams) warnf(format string, args ...any) {
 	fmt.Fprintf(s.err, "lifeboat: warning: "+format+"\n", args...)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -52,15 +53,15 @@ type verifiedJSON struct {
 	ID         catalog.ID `json:"id"`
 	Sink       string     `json:"sink"`
 	OK         bool       `json:"ok"`
+	Absent     bool       `json:"absent"` // this sink has no manifest of it, so it has no backup there; not an error
 	Error      string     `json:"error,omitempty"`
 	Deep       bool       `json:"deep"`
 	OpenedWith string     `json:"opened_with,omitempty"` // fingerprint of the recipient whose identity opened it
 }
 
 func (f *verifyFlags) run(g *global, cmd *cobra.Command, selectors []string) error {
-	ctx, cancel := f.within(cmd.Context())
-	defer cancel()
-	b, err := f.bucket(ctx, cmd)
+	ctx := cmd.Context()
+	b, err := f.bucket(ctx, g, cmd)
 	if err != nil {
 		return err
 	}
@@ -76,6 +77,10 @@ func (f *verifyFlags) run(g *global, cmd *cobra.Command, selectors []string) err
 			return err
 		}
 		for _, sink := range b.sinks {
+			if !slices.Contains(e.Sinks, sink.Name) {
+				results = append(results, verifiedJSON{ID: e.ID, Sink: sink.Name, Absent: true})
+				continue
+			}
 			v, err := f.verify(ctx, g, e, sink)
 			if ctx.Err() != nil {
 				return context.Cause(ctx)
@@ -128,6 +133,8 @@ func (f *verifyFlags) print(g *global, results []verifiedJSON) error {
 	for _, v := range results {
 		result := "whole"
 		switch {
+		case v.Absent:
+			result = "not there: this sink has no manifest of it"
 		case !v.OK:
 			result = "FAILED: " + v.Error
 		case v.Deep:
