@@ -50,39 +50,39 @@ func (op *operation) fail(err error) error {
 	if err == nil {
 		return nil
 	}
-	cause, hint := op.explain(err)
+	hint, cause := op.explain(err)
 	return &sinks.Error{Op: op.name, Sink: op.s.String(), Key: op.key, Err: cause, Hint: hint}
 }
 
 // explain says in words what an error means, and what to do about it.
-func (op *operation) explain(err error) (cause error, hint string) {
+func (op *operation) explain(err error) (hint string, cause error) {
 	var ended interface{ CanceledError() bool }
 	var credentials *credentialsError
 	var send *smithyhttp.RequestSendError
 	switch {
 	case errors.As(err, &ended) && ended.CanceledError() && errors.Is(err, context.DeadlineExceeded):
-		return context.DeadlineExceeded, ""
+		return "", context.DeadlineExceeded
 	case errors.As(err, &ended) && ended.CanceledError():
-		return context.Canceled, ""
+		return "", context.Canceled
 	case errors.As(err, &credentials):
-		return sinks.Because("no credentials: "+credentials.Error(), fs.ErrPermission, err),
-			"set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, give a credentials file, or run where a role is attached"
+		return "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, give a credentials file, or run where a role is attached",
+			sinks.Because("no credentials: "+credentials.Error(), fs.ErrPermission, err)
 	case errors.Is(err, sinks.ErrStalled):
-		return sinks.Because(fmt.Sprintf("stalled: less than %d KiB moved in %v", sinks.StallBytes>>10, op.s.o.Stall), err),
-			"the network or the store hangs: look at proxies and firewalls on the way, and try again"
+		return "the network or the store hangs: look at proxies and firewalls on the way, and try again",
+			sinks.Because(fmt.Sprintf("stalled: less than %d KiB moved in %v", sinks.StallBytes>>10, op.s.o.Stall), err)
 	case status(err) != 0:
 		return op.explainAnswer(err)
 	case errors.As(err, &send):
 		hint := unreachable(send.Err)
 		if hint == "" {
 			hint = "check the endpoint, the network, and that the store is up"
+			if strings.HasPrefix(op.s.o.Endpoint, "http://") && !errors.Is(send.Err, syscall.ECONNREFUSED) {
+				hint += "; if the store speaks TLS, write https:// for the endpoint"
+			}
 		}
-		if strings.HasPrefix(op.s.o.Endpoint, "http://") && !errors.Is(send.Err, syscall.ECONNREFUSED) {
-			hint += "; if the store speaks TLS, write https:// for the endpoint"
-		}
-		return sinks.Because("the store cannot be reached: "+send.Err.Error(), err), hint
+		return hint, sinks.Because("the store cannot be reached: "+send.Err.Error(), err)
 	}
-	return err, ""
+	return "", err
 }
 
 // An explanation is what an error code means. The kind may be nil.
@@ -92,12 +92,13 @@ type explanation struct {
 	hint string
 }
 
-func (op *operation) explainAnswer(err error) (error, string) {
+func (op *operation) explainAnswer(err error) (hint string, cause error) {
 	name := code(err)
 	e := op.explanation(name, status(err))
 	var api smithy.APIError
 	if e.text == "" && errors.As(err, &api) {
 		e.text = "the store says: " + strings.TrimSuffix(api.ErrorMessage(), ".")
+		e.hint = "check that the endpoint is an S3 store, and look into its logs"
 	}
 	if region := header(err, "X-Amz-Bucket-Region"); region != "" && e.kind == errRegion {
 		e.hint = "the bucket is in " + region + ": add region=" + region + " to the URL"
@@ -106,9 +107,9 @@ func (op *operation) explainAnswer(err error) (error, string) {
 		e.text += " (" + name + ")"
 	}
 	if e.kind == nil || e.kind == errRegion {
-		return sinks.Because(e.text, err), e.hint
+		return e.hint, sinks.Because(e.text, err)
 	}
-	return sinks.Because(e.text, e.kind, err), e.hint
+	return e.hint, sinks.Because(e.text, e.kind, err)
 }
 
 // errRegion marks answers that only mean another region.

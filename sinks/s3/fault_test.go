@@ -2,7 +2,6 @@ package s3_test
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -55,7 +54,7 @@ func lose(req *http.Request, send func(*http.Request) (*http.Response, error)) (
 }
 
 func putFaultTests() map[string]func(*testing.T, place) {
-	tests := map[string]func(*testing.T, place){
+	return map[string]func(*testing.T, place){
 		"an upload whose answer was lost but whose key another took fails": func(t *testing.T, p place) {
 			other := content(3, 100)
 			s := p.disturbed(t, func(req *http.Request, send func(*http.Request) (*http.Response, error)) (*http.Response, error) {
@@ -89,6 +88,41 @@ func putFaultTests() map[string]func(*testing.T, place) {
 				t.Errorf("%d uploads were begun", n)
 			}
 		},
+		"an upload that was removed on its way begins again": func(t *testing.T, p place) {
+			var seen calls
+			s := p.disturbed(t, func(req *http.Request, send func(*http.Request) (*http.Response, error)) (*http.Response, error) {
+				if name, nth := seen.add(req); name == "UploadPart" && nth == 1 {
+					key, id := "a", req.URL.Query().Get("uploadId")
+					if _, err := p.Client().AbortMultipartUpload(t.Context(), &awss3.AbortMultipartUploadInput{Bucket: &p.bucket, Key: &key, UploadId: &id}); err != nil {
+						t.Error(err)
+					}
+				}
+				return send(req)
+			}, nil)
+			body := content(6, part+1)
+			mustPut(t, s, "a", body)
+			p.holds(t, "a", body)
+			p.noUnfinished(t, "a")
+		},
+		"an upload never known to have begun leaves nothing": func(t *testing.T, p place) {
+			s := p.disturbed(t, func(req *http.Request, send func(*http.Request) (*http.Response, error)) (*http.Response, error) {
+				if callName(req) == "CreateMultipartUpload" {
+					return lose(req, send)
+				}
+				return send(req)
+			}, func(o *s3.Options) { o.Patience = time.Second })
+			if err := put(t.Context(), s, "a", content(6, part+1)); err == nil {
+				t.Error("put succeeds")
+			}
+			p.leavesNothing(t, "a")
+		},
+		"a cancelled upload ends at once and leaves nothing": testCancelledUpload,
+		"a hanging store is given up":                        testHangingStore,
+	}
+}
+
+func retryTests() map[string]func(*testing.T, place) {
+	return map[string]func(*testing.T, place){
 		"a conflict is tried again": func(t *testing.T, p place) {
 			var seen calls
 			s := p.disturbed(t, func(req *http.Request, send func(*http.Request) (*http.Response, error)) (*http.Response, error) {
@@ -141,10 +175,12 @@ func putFaultTests() map[string]func(*testing.T, place) {
 				t.Errorf("there is no hint: %v", err)
 			}
 		},
-		"a cancelled upload ends at once and leaves nothing": testCancelledUpload,
-		"a hanging store is given up":                        testHangingStore,
 	}
-	for _, request := range []string{"PutObject", "CompleteMultipartUpload"} {
+}
+
+func everyRequestTests() map[string]func(*testing.T, place) {
+	tests := map[string]func(*testing.T, place){}
+	for _, request := range []string{"PutObject", "CreateMultipartUpload", "CompleteMultipartUpload"} {
 		tests["an upload whose answer was lost is found out, "+request] = func(t *testing.T, p place) { testLostAnswer(t, p, request) }
 	}
 	for _, request := range []string{"PutObject", "CreateMultipartUpload", "UploadPart", "CompleteMultipartUpload", "GetObject", "ListObjects", "DeleteObject"} {
@@ -167,30 +203,6 @@ func (p place) failsWithItsBody(t *testing.T, s sinks.Sink, after ...int64) {
 			t.Errorf("a body that cannot be read was retried for %v", took)
 		}
 		p.leavesNothing(t, name)
-	}
-}
-
-func testLostAnswer(t *testing.T, p place, request string) {
-	body := content(7, part/2)
-	if request == "CompleteMultipartUpload" {
-		body = content(7, part+part/2)
-	}
-	for name, always := range map[string]bool{"once": false, "always": true} {
-		var seen calls
-		s := p.disturbed(t, func(req *http.Request, send func(*http.Request) (*http.Response, error)) (*http.Response, error) {
-			if name, nth := seen.add(req); name == request && (always || nth == 1) {
-				return lose(req, send)
-			}
-			return send(req)
-		}, func(o *s3.Options) { o.Patience = time.Second })
-		if err := put(t.Context(), s, name, body); err != nil {
-			t.Errorf("answer lost %s: put says: %v", name, err)
-		}
-		p.holds(t, name, body)
-		p.noUnfinished(t, name)
-		if err := put(t.Context(), p.sink(t, nil), name, body); !errors.Is(err, fs.ErrExist) {
-			t.Errorf("the put after it says: %v", err)
-		}
 	}
 }
 
@@ -231,67 +243,6 @@ func testPassingFailure(t *testing.T, p place, request string) {
 	}
 }
 
-func testCancelledUpload(t *testing.T, p place) {
-	for _, request := range []string{"PutObject", "CreateMultipartUpload", "UploadPart", "CompleteMultipartUpload"} {
-		ctx, cancel := context.WithCancel(t.Context())
-		var when atomic.Value
-		s := p.disturbed(t, func(req *http.Request, send func(*http.Request) (*http.Response, error)) (*http.Response, error) {
-			if callName(req) == request {
-				when.Store(time.Now())
-				cancel()
-				return hang(req)
-			}
-			return send(req)
-		}, nil)
-		size := part + 1
-		if request == "PutObject" {
-			size = part
-		}
-		err := put(ctx, s, request, content(10, size))
-		if !errors.Is(err, context.Canceled) {
-			t.Errorf("%s: put says: %v", request, err)
-		}
-		if took := time.Since(when.Load().(time.Time)); took > 3*time.Second {
-			t.Errorf("%s: it took %v to give up", request, took)
-		}
-		p.leavesNothing(t, request)
-		cancel()
-	}
-}
-
-func testHangingStore(t *testing.T, p place) {
-	for _, request := range []string{"PutObject", "CreateMultipartUpload", "UploadPart", "CompleteMultipartUpload", "GetObject", "ListObjects", "DeleteObject"} {
-		s := p.disturbed(t, func(req *http.Request, send func(*http.Request) (*http.Response, error)) (*http.Response, error) {
-			if callName(req) == request {
-				return hang(req)
-			}
-			return send(req)
-		}, func(o *s3.Options) { o.Stall = 200 * time.Millisecond })
-		var err error
-		began := time.Now()
-		switch request {
-		case "GetObject":
-			_, err = read(t.Context(), s, "x", 0)
-		case "ListObjects":
-			for _, err = range s.List(t.Context(), "") {
-			}
-		case "DeleteObject":
-			err = s.Delete(t.Context(), "x")
-		case "PutObject":
-			err = put(t.Context(), s, request, content(11, 1000))
-		default:
-			err = put(t.Context(), s, request, content(11, part+1))
-		}
-		if !errors.Is(err, sinks.ErrStalled) {
-			t.Errorf("%s: %v", request, err)
-		}
-		if took := time.Since(began); took > 12*time.Second {
-			t.Errorf("%s: it took %v to notice", request, took)
-		}
-		p.leavesNothing(t, request)
-	}
-}
-
 var errFlaky = errors.New("this body fails on purpose")
 
 // A flaky body fails once a number of bytes was read of it.
@@ -305,142 +256,4 @@ func (f *flaky) ReadAt(p []byte, off int64) (int, error) {
 		return 0, errFlaky
 	}
 	return f.ReaderAt.ReadAt(p, off)
-}
-
-func openFaultTests() map[string]func(*testing.T, place) {
-	return map[string]func(*testing.T, place){
-		"a download that breaks off is resumed": func(t *testing.T, p place) {
-			body := content(12, part)
-			mustPut(t, p.sink(t, nil), "a", body)
-			for _, off := range []int64{0, 1, part / 2} {
-				var seen calls
-				s := p.disturbed(t, breaksOff(&seen, func(nth int) int64 { return 1_000_000 }), nil)
-				if got, err := read(t.Context(), s, "a", off); err != nil || !bytes.Equal(got, body[off:]) {
-					t.Errorf("from %d: %d bytes, %v", off, len(got), err)
-				}
-				if n := seen.count("GetObject"); n < 3 {
-					t.Errorf("from %d: %d requests: nothing broke off", off, n)
-				}
-			}
-		},
-		"a download that goes nowhere is given up": func(t *testing.T, p place) {
-			mustPut(t, p.sink(t, nil), "a", content(13, part))
-			var seen calls
-			s := p.disturbed(t, breaksOff(&seen, func(int) int64 { return 1000 }), nil)
-			got, err := read(t.Context(), s, "a", 0)
-			if !errors.Is(err, io.ErrUnexpectedEOF) || len(got) != 4000 {
-				t.Errorf("%d bytes, then %v", len(got), err)
-			}
-			if n := seen.count("GetObject"); n != 4 {
-				t.Errorf("%d requests were made, not one and three more", n)
-			}
-		},
-		"an object replaced while it is read is not spliced": func(t *testing.T, p place) {
-			mustPut(t, p.sink(t, nil), "a", content(14, part))
-			var seen calls
-			key := "a"
-			s := p.disturbed(t, breaksOff(&seen, func(nth int) int64 {
-				if nth == 2 {
-					return 0
-				}
-				_, err := p.Client().PutObject(t.Context(), &awss3.PutObjectInput{Bucket: &p.bucket, Key: &key, Body: bytes.NewReader(content(15, part))})
-				if err != nil {
-					t.Error(err)
-				}
-				return 100_000
-			}), nil)
-			got, err := read(t.Context(), s, "a", 0)
-			if err == nil || !strings.Contains(err.Error(), "replaced") || !bytes.Equal(got, content(14, part)[:len(got)]) {
-				t.Errorf("%d bytes, then %v", len(got), err)
-			}
-		},
-		"a download that hangs is given up": func(t *testing.T, p place) {
-			mustPut(t, p.sink(t, nil), "a", content(16, part))
-			s := p.disturbed(t, func(req *http.Request, send func(*http.Request) (*http.Response, error)) (*http.Response, error) {
-				resp, err := send(req)
-				if err == nil {
-					resp.Body = &short{ReadCloser: resp.Body, left: 1000, then: func() error { <-req.Context().Done(); return req.Context().Err() }}
-				}
-				return resp, err
-			}, func(o *s3.Options) { o.Stall = 200 * time.Millisecond })
-			began := time.Now()
-			_, err := read(t.Context(), s, "a", 0)
-			if took := time.Since(began); !errors.Is(err, sinks.ErrStalled) || took > 5*time.Second {
-				t.Errorf("after %v: %v", took, err)
-			}
-		},
-		"a trickle is a stall": func(t *testing.T, p place) {
-			mustPut(t, p.sink(t, nil), "a", content(17, part))
-			s := p.disturbed(t, func(req *http.Request, send func(*http.Request) (*http.Response, error)) (*http.Response, error) {
-				resp, err := send(req)
-				if err == nil {
-					resp.Body = &trickle{resp.Body}
-				}
-				return resp, err
-			}, func(o *s3.Options) { o.Stall = 300 * time.Millisecond })
-			began := time.Now()
-			_, err := read(t.Context(), s, "a", 0)
-			if took := time.Since(began); !errors.Is(err, sinks.ErrStalled) || took > 8*time.Second {
-				t.Errorf("after %v: %v", took, err)
-			}
-		},
-		"a slow reader is no stall": func(t *testing.T, p place) {
-			body := content(18, part)
-			mustPut(t, p.sink(t, nil), "a", body)
-			s := p.sink(t, func(o *s3.Options) { o.Stall = 300 * time.Millisecond })
-			r, err := s.Open(t.Context(), "a", 0)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer r.Close()
-			var got bytes.Buffer
-			for range 3 {
-				if _, err := io.CopyN(&got, r, 1_000_000); err != nil {
-					t.Fatal(err)
-				}
-				time.Sleep(500 * time.Millisecond)
-			}
-			if _, err := got.ReadFrom(r); err != nil || !bytes.Equal(got.Bytes(), body) {
-				t.Errorf("%d bytes, %v", got.Len(), err)
-			}
-		},
-	}
-}
-
-// breaksOff ends the body of the nth download early, after so many bytes; 0 leaves it alone.
-func breaksOff(seen *calls, after func(nth int) int64) meddler {
-	return func(req *http.Request, send func(*http.Request) (*http.Response, error)) (*http.Response, error) {
-		name, nth := seen.add(req)
-		resp, err := send(req)
-		if err == nil && name == "GetObject" && resp.StatusCode < 300 {
-			if n := after(nth); n > 0 {
-				resp.Body = &short{ReadCloser: resp.Body, left: n, then: func() error { return io.ErrUnexpectedEOF }}
-			}
-		}
-		return resp, err
-	}
-}
-
-// A short body ends early, in some way.
-type short struct {
-	io.ReadCloser
-	left int64
-	then func() error
-}
-
-func (s *short) Read(p []byte) (int, error) {
-	if s.left <= 0 {
-		return 0, s.then()
-	}
-	n, err := s.ReadCloser.Read(p[:min(int64(len(p)), s.left)])
-	s.left -= int64(n)
-	return n, err
-}
-
-// A trickle gives a byte at a time.
-type trickle struct{ io.ReadCloser }
-
-func (t *trickle) Read(p []byte) (int, error) {
-	time.Sleep(10 * time.Millisecond)
-	return t.ReadCloser.Read(p[:1])
 }

@@ -14,14 +14,16 @@ import (
 const (
 	maxParts     = 10_000
 	abortTimeout = 5 * time.Second
-	maxConflicts = 3
+	maxRounds    = 3
 )
 
-// parts puts the object in parts. A store that finds another write to the same key under way wants the whole upload again.
+// parts puts the object in parts. A store that finds another write to the same key under way wants the whole upload
+// again; so does an upload that was removed from under us, as another put of the same key may have to do (see strays).
 func (u *upload) parts(ctx context.Context) error {
 	for round := 1; ; round++ {
 		err := u.inParts(ctx)
-		if err == nil || !judge(err).conflict || round == maxConflicts {
+		again := err != nil && (judge(err).conflict || code(err) == "NoSuchUpload")
+		if !again || round == maxRounds {
 			return err
 		}
 		select {
@@ -33,11 +35,15 @@ func (u *upload) parts(ctx context.Context) error {
 }
 
 func (u *upload) inParts(ctx context.Context) error {
+	creation := u.attempt()
 	created, err := u.client.CreateMultipartUpload(ctx, &s3.CreateMultipartUploadInput{
 		Bucket:   &u.o.Bucket,
 		Key:      &u.key,
 		Metadata: u.metadata,
-	}, u.attempt().option)
+	}, creation.option)
+	if creation.unsure {
+		defer u.strays(ctx)
+	}
 	if err != nil {
 		return err
 	}
@@ -46,20 +52,20 @@ func (u *upload) inParts(ctx context.Context) error {
 		u.abort(ctx, created.UploadId)
 		return err
 	}
-	a := u.attempt()
-	a.conflicts = true
+	completion := u.attempt()
+	completion.conflicts = true
 	_, err = u.client.CompleteMultipartUpload(ctx, &s3.CompleteMultipartUploadInput{
 		Bucket:          &u.o.Bucket,
 		Key:             &u.key,
 		UploadId:        created.UploadId,
 		IfNoneMatch:     aws.String("*"),
 		MultipartUpload: &types.CompletedMultipartUpload{Parts: parts},
-	}, a.option)
+	}, completion.option)
 	if err != nil {
 		// Before looking whether it took effect: afterwards it no longer can.
 		u.abort(ctx, created.UploadId)
 	}
-	return u.settle(ctx, a, err)
+	return u.settle(ctx, completion, err)
 }
 
 // send uploads the parts, several at a time and in any order.
@@ -118,6 +124,26 @@ func (u *upload) abort(ctx context.Context, id *string) {
 	}, u.operation("put", u.op.key).attempt().option)
 	if err != nil && code(err) != "NoSuchUpload" {
 		u.o.Log.Warn("the parts of a failed upload could not be removed", "sink", u.String(), "key", u.op.key, "err", err)
+	}
+}
+
+// strays removes the uploads of this key that were begun by requests whose answers were lost. Nothing tells them from
+// the upload of another put of the same key at the same time; that one will begin again, and one of the two will win.
+func (u *upload) strays(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), abortTimeout)
+	defer cancel()
+	found, err := u.client.ListMultipartUploads(ctx, &s3.ListMultipartUploadsInput{
+		Bucket: &u.o.Bucket,
+		Prefix: &u.key,
+	}, u.operation("put", u.op.key).attempt().option)
+	if err != nil {
+		u.o.Log.Warn("could not look for uploads begun in vain", "sink", u.String(), "key", u.op.key, "err", err)
+		return
+	}
+	for _, stray := range found.Uploads {
+		if aws.ToString(stray.Key) == u.key {
+			u.abort(ctx, stray.UploadId)
+		}
 	}
 }
 

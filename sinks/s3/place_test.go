@@ -80,12 +80,8 @@ func credentialsFile(t *testing.T, access, secret, session string) string {
 	return file
 }
 
-func wrongPlaceTests() map[string]func(*testing.T, place) {
+func wrongCredentialsTests() map[string]func(*testing.T, place) {
 	return map[string]func(*testing.T, place){
-		"an unknown bucket": func(t *testing.T, p place) {
-			s := p.sink(t, func(o *s3.Options) { o.Bucket = "never-created" })
-			fails(t, s, sinks.ErrNoBucket, "the bucket never-created does not exist", "create it")
-		},
 		"an unknown access key": func(t *testing.T, p place) {
 			s := p.sink(t, func(o *s3.Options) { o.CredentialsFile = credentialsFile(t, "nobody", p.SecretKey, "") })
 			fails(t, s, fs.ErrPermission, "does not know the access key (InvalidAccessKeyId)", "access key id")
@@ -109,6 +105,15 @@ func wrongPlaceTests() map[string]func(*testing.T, place) {
 				}
 			}
 		},
+	}
+}
+
+func wrongPlaceTests() map[string]func(*testing.T, place) {
+	return map[string]func(*testing.T, place){
+		"an unknown bucket": func(t *testing.T, p place) {
+			s := p.sink(t, func(o *s3.Options) { o.Bucket = "never-created" })
+			fails(t, s, sinks.ErrNoBucket, "the bucket never-created does not exist", "create it")
+		},
 		"a store that is not there": func(t *testing.T, p place) {
 			ports, err := member.FreePorts(1)
 			if err != nil {
@@ -126,7 +131,7 @@ func wrongPlaceTests() map[string]func(*testing.T, place) {
 		},
 		"a host that does not exist": func(t *testing.T, p place) {
 			s := p.sink(t, func(o *s3.Options) { o.Endpoint = "http://store.invalid"; o.Patience = 300 * time.Millisecond })
-			fails(t, s, nil, "the store cannot be reached", "")
+			fails(t, s, nil, "the store cannot be reached", "check the host name")
 		},
 		"another region": func(t *testing.T, p place) {
 			s := p.disturbed(t, func(req *http.Request, _ func(*http.Request) (*http.Response, error)) (*http.Response, error) {
@@ -147,7 +152,7 @@ func wrongPlaceTests() map[string]func(*testing.T, place) {
 			}))
 			t.Cleanup(web.Close)
 			s := p.sink(t, func(o *s3.Options) { o.Endpoint = web.URL })
-			fails(t, s, nil, "", "")
+			fails(t, s, nil, "the store says", "check that the endpoint is an S3 store")
 		},
 	}
 }
@@ -225,6 +230,11 @@ func tlsTests() map[string]func(*testing.T, place) {
 				t.Errorf("the second put says: %v", err)
 			}
 		},
+	}
+}
+
+func wrongTLSTests() map[string]func(*testing.T, place) {
+	return map[string]func(*testing.T, place){
 		"over TLS with an unknown CA": func(t *testing.T, p place) {
 			front, _ := inFront(t, p)
 			s := p.sink(t, func(o *s3.Options) { o.Endpoint = front })

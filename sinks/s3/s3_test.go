@@ -38,7 +38,10 @@ type place struct {
 func TestAgainstMinIO(t *testing.T) {
 	t.Parallel()
 	server := lab.StartMinIO(t)
-	for _, group := range []map[string]func(*testing.T, place){contractTests(), wrongPlaceTests(), putFaultTests(), openFaultTests(), tlsTests()} {
+	for _, group := range []map[string]func(*testing.T, place){
+		contractTests(), uploadTests(), wrongCredentialsTests(), wrongPlaceTests(), tlsTests(), wrongTLSTests(),
+		putFaultTests(), retryTests(), everyRequestTests(), openFaultTests(), slowDownloadTests(),
+	} {
 		for name, run := range group {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
@@ -122,7 +125,7 @@ func callName(req *http.Request) string {
 	query := req.URL.Query()
 	switch {
 	case query.Has("uploads"):
-		return "CreateMultipartUpload"
+		return map[string]string{"POST": "CreateMultipartUpload", "GET": "ListMultipartUploads"}[req.Method]
 	case query.Has("list-type"):
 		return "ListObjects"
 	case query.Has("uploadId"):
@@ -235,6 +238,11 @@ func contractTests() map[string]func(*testing.T, place) {
 				t.Errorf("listed are %q", keys)
 			}
 		},
+	}
+}
+
+func uploadTests() map[string]func(*testing.T, place) {
+	return map[string]func(*testing.T, place){
 		"parts go up several at a time but not more than allowed": func(t *testing.T, p place) {
 			var mu sync.Mutex
 			var now, most int
