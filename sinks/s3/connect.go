@@ -101,7 +101,7 @@ func (s *Sink) httpClient() (*awshttp.BuildableClient, error) {
 	return awshttp.NewBuildableClient().
 		WithDialerOptions(func(d *net.Dialer) { d.Timeout = dialTimeout }).
 		WithTransportOptions(func(t *http.Transport) {
-			t.MaxIdleConnsPerHost = 2 * s.o.Parallel
+			t.MaxIdleConnsPerHost = max(2*s.o.Parallel, 16)
 			t.ReadBufferSize, t.WriteBufferSize = 128<<10, 128<<10
 			if roots != nil {
 				if t.TLSClientConfig == nil {
