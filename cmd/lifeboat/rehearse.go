@@ -17,6 +17,7 @@ type rehearseFlags struct {
 	members      int
 	dir          string
 	keep         bool
+	noSettle     bool
 	boot         time.Duration
 }
 
@@ -50,6 +51,7 @@ EXIT STATUS
 	fl.IntVar(&f.members, "members", 3, "`N` members in the throwaway cluster")
 	fl.StringVar(&f.dir, "dir", "", "`DIR` for the throwaway cluster, with room for its members (default: the system's temporary one)")
 	fl.BoolVar(&f.keep, "keep", false, "leave the restored directories for a look")
+	fl.BoolVar(&f.noSettle, "no-settle", false, "between etcd 3.5 and 3.7 do not have 3.6 take the raft snapshot without which 3.7 panics")
 	fl.DurationVar(&f.boot, "boot-timeout", 0, "how long the members may take to serve (default: a minute, and one more for each GiB)")
 	return cmd
 }
@@ -66,7 +68,7 @@ func (f *rehearseFlags) run(g *global, cmd *cobra.Command, asked string) error {
 	bar := newProgress(g.err)
 	deps.Progress = func(s restore.Step, done, total int64) { bar.at(string(s), done, total) }
 	report, err := rehearsal.Run(ctx, rehearsal.Options{
-		Plan: plan, Members: f.members, Etcd: f.etcdBinaries, Dir: f.dir, Keep: f.keep, Timeout: f.boot,
+		Plan: plan, Members: f.members, Etcd: f.etcdBinaries, Dir: f.dir, Keep: f.keep, NoSettle: f.noSettle, Timeout: f.boot,
 		Tool: version, Now: g.now, Log: g.logger(),
 	}, deps)
 	bar.done()

@@ -1,4 +1,4 @@
-// Package pki makes throwaway certificate authorities for the demo and the tests. Its keys lie unencrypted beside the
+// Package pki makes throwaway certificate authorities for rehearsals, the demo and the tests. Its keys lie unencrypted beside the
 // certificates, so it is of no use for anything that should last.
 package pki
 

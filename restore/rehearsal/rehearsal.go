@@ -51,7 +51,14 @@ func Run(ctx context.Context, o Options, d restore.Deps) (report *Report, err er
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, r.end()) }()
+	defer func() {
+		clean := r.end()
+		if report != nil && clean != nil { // what was found out counts for more than a folder that is left
+			r.o.Log.Error("the throwaway cluster could not be removed", "dir", r.dir, "err", clean)
+			return
+		}
+		err = errors.Join(err, clean)
+	}()
 	switch stopped := r.all(ctx); {
 	case stopped == nil:
 	case ctx.Err() != nil:
@@ -102,6 +109,7 @@ func begin(ctx context.Context, o Options, d restore.Deps) (*run, error) {
 		EtcdVersions: []string{}, Checks: []Check{}, Phases: []Phase{}, Comparison: []Row{}, // never null in JSON
 	}
 	if o.Keep {
+		o.Log.Warn("the database lies there in plain, and stays", "dir", dir)
 		report.Kept = dir
 	}
 	return &run{o: o, deps: d, servers: servers, dir: dir, lock: lock, report: report}, nil

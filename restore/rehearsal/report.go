@@ -12,7 +12,7 @@ import (
 // ones may be added, and a reader ignores those it does not know. Only an incompatible change would raise Format.
 const Format = 1
 
-// Report is what a rehearsal found out, as JSON in the bucket and under `-o json`. Times are UTC, durations seconds.
+// Report is what a rehearsal found out, as JSON under `-o json`. Times are UTC, durations seconds.
 type Report struct {
 	Format   int       `json:"format"`
 	Passed   bool      `json:"passed"`
