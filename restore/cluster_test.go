@@ -137,13 +137,14 @@ func wantCompacted(t *testing.T, name string, c *clientv3.Client, rev int64) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), bootTime)
 	defer cancel()
-	for r := range c.Watch(ctx, "/registry/", clientv3.WithPrefix(), clientv3.WithRev(rev)) {
+	select {
+	case r := <-c.Watch(ctx, "/registry/", clientv3.WithPrefix(), clientv3.WithRev(rev)):
 		if !errors.Is(r.Err(), rpctypes.ErrCompacted) || r.CompactRevision < rev+BumpStep {
 			t.Errorf("member %s answers a watch from %d with %v, compacted at %d", name, rev, r.Err(), r.CompactRevision)
 		}
-		return
+	case <-ctx.Done():
+		t.Errorf("member %s does not answer a watch from %d", name, rev)
 	}
-	t.Errorf("member %s does not answer a watch from %d", name, rev)
 }
 
 // TestAClusterThatWasFullTakesWritesAgain fills a cluster up to its quota and restores it with the printed one.

@@ -26,13 +26,15 @@ type poured struct {
 	whole  bool   // the last 32 bytes are the SHA-256 of all before them, as etcd ends a snapshot
 }
 
+// part is a piece of a stream, and the error that ended it.
+type part struct {
+	data []byte
+	err  error
+}
+
 // pour writes src into dst, and hashes it on the way. One goroutine reads, which for a backup means to decrypt and to
 // decompress, while this one hashes and writes. An error from src is returned as it is.
 func pour(ctx context.Context, dst *os.File, src io.Reader, moved func(n int64)) (*poured, error) {
-	type part struct {
-		data []byte
-		err  error
-	}
 	full, empty := make(chan part, pourAhead), make(chan []byte, pourAhead)
 	for range pourAhead {
 		empty <- make([]byte, pourPart)
@@ -43,26 +45,7 @@ func pour(ctx context.Context, dst *os.File, src io.Reader, moved func(n int64))
 		for range full { // until the reader is done with src
 		}
 	}()
-	go func() {
-		defer close(full)
-		for {
-			var buf []byte
-			select {
-			case buf = <-empty:
-			case <-done:
-				return
-			}
-			n, err := fill(src, buf)
-			select {
-			case full <- part{buf[:n], err}:
-			case <-done:
-				return
-			}
-			if err != nil {
-				return
-			}
-		}
-	}()
+	go read(src, full, empty, done)
 	t := &trailer{h: sha256.New()}
 	out := &poured{}
 	for {
@@ -87,6 +70,28 @@ func pour(ctx context.Context, dst *os.File, src io.Reader, moved func(n int64))
 	}
 	out.sha256, out.whole = t.sums()
 	return out, nil
+}
+
+// read fills empty buffers from src until that ends or nobody wants more.
+func read(src io.Reader, full chan<- part, empty <-chan []byte, done <-chan struct{}) {
+	defer close(full)
+	for {
+		var buf []byte
+		select {
+		case buf = <-empty:
+		case <-done:
+			return
+		}
+		n, err := fill(src, buf)
+		select {
+		case full <- part{buf[:n], err}:
+		case <-done:
+			return
+		}
+		if err != nil {
+			return
+		}
+	}
 }
 
 // fill reads until buf is full. Unlike io.ReadFull it tells the end of src from an error of src.

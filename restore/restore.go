@@ -101,7 +101,11 @@ func Run(ctx context.Context, p Plan, d Deps) (res *Result, err error) {
 			res, err = nil, errors.Join(err, clean)
 		}
 	}()
-	if err := r.all(ctx); err != nil {
+	err = r.all(ctx)
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return nil, context.Cause(ctx) // whatever failed, failed because of that
+	case err != nil:
 		return nil, err
 	}
 	return r.result, nil

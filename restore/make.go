@@ -1,0 +1,191 @@
+package restore
+
+import (
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/lifeboat-dr/lifeboat/snapshot"
+)
+
+// edit makes the database one of the new cluster, and gets its HashKV computed from what was written.
+func (r *runner) edit(ctx context.Context) error {
+	o, err := r.order()
+	if err != nil {
+		return err
+	}
+	done, err := r.editor.apply(ctx, o)
+	if err != nil {
+		return fmt.Errorf("edit the database: %w", err)
+	}
+	if err := r.files[0].Truncate(done.Size); err != nil {
+		return err
+	}
+	src := &r.plan.Source
+	r.result.Hash = snapshot.Hash{Hash: done.Hash, Revision: src.Hash.Revision, CompactRevision: src.Hash.CompactRevision}
+	r.result.Revision, r.result.Bytes = done.Newest, done.Size
+	r.layout = done.layout
+	return nil
+}
+
+// order is what makes a database one of the new cluster.
+func (r *runner) order() (order, error) {
+	p, src := r.plan, &r.plan.Source
+	o := order{
+		Clear: []string{"members", "members_removed", "alarm"},
+		Hash:  snapshot.HashPoint{Revision: src.Hash.Revision, CompactRevision: src.Hash.CompactRevision},
+		Want:  src.Hash.Hash, Newest: src.Revision, Bump: p.Bump,
+	}
+	var err error
+	if o.Put, err = r.cluster.records(); err != nil {
+		return o, err
+	}
+	// AutoLeave is written out because etcd 3.5 and 3.6 do.
+	conf, err := json.Marshal(struct {
+		Voters    []uint64 `json:"voters"`
+		AutoLeave bool     `json:"auto_leave"`
+	}{r.cluster.voters, false})
+	if err != nil {
+		return o, err
+	}
+	o.Put = append(o.Put,
+		record{metaBucket, []byte("consistent_index"), binary.BigEndian.AppendUint64(nil, r.cluster.index())},
+		record{metaBucket, []byte("term"), binary.BigEndian.AppendUint64(nil, raftTerm)},
+		record{metaBucket, []byte("confState"), conf},
+	)
+	if p.dropsVersion() {
+		o.Clear = append(o.Clear, "cluster")
+		o.Delete = append(o.Delete, record{Bucket: metaBucket, Key: []byte("storageVersion")})
+	}
+	if p.DropAuth {
+		o.Put = append(o.Put, record{"auth", []byte("authEnabled"), []byte{0}})
+	}
+	return o, nil
+}
+
+// settle makes every member's file equal to the edited one, and durable.
+func (r *runner) settle(ctx context.Context) error {
+	r.enter(StepSync, int64(len(r.files)-1)*r.layout.bytes())
+	for _, gap := range r.layout.Gaps {
+		if err := punch(r.files[0], gap); err != nil {
+			return err
+		}
+	}
+	g, gctx := errgroup.WithContext(ctx)
+	g.Go(r.files[0].Sync)
+	for _, f := range r.files[1:] {
+		g.Go(func() error {
+			if r.shared {
+				if err := reflink(f, r.files[0]); err != nil {
+					return fmt.Errorf("share the blocks of the first member's database: %w", err)
+				}
+			} else if err := equalise(gctx, f, r.files[0], r.layout, r.advance); err != nil {
+				return err
+			}
+			return f.Sync()
+		})
+	}
+	return g.Wait()
+}
+
+// finish gives the files their names, adds the write-ahead logs, and moves everything to its place.
+func (r *runner) finish(ctx context.Context) error {
+	_, _, whole := r.plan.place()
+	roots := make([]string, len(r.plan.Dirs))
+	for i, t := range r.plan.Dirs {
+		roots[i] = r.stage.dir
+		if r.plan.DataDir == "" {
+			roots[i] = filepath.Join(r.stage.dir, t.Member)
+		}
+	}
+	g, gctx := errgroup.WithContext(ctx)
+	for i, t := range r.plan.Dirs {
+		g.Go(func() error { return r.furnish(gctx, roots[i], t.Member, r.files[i]) })
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	if err := syncDir(r.stage.dir); err != nil {
+		return err
+	}
+	if err := r.point(ctx, "complete"); err != nil {
+		return err
+	}
+	// From here on it is done, or undone.
+	if whole {
+		dest := r.plan.DataDir
+		if dest == "" {
+			dest = r.plan.Out
+		}
+		return r.move([]string{r.stage.dir}, []string{dest})
+	}
+	var dests []string
+	for _, t := range r.plan.Dirs {
+		dests = append(dests, t.Dir)
+	}
+	if err := r.move(roots, dests); err != nil {
+		return err
+	}
+	if err := os.Remove(r.stage.dir); err != nil {
+		r.Log.Warn("an empty folder is left", "dir", r.stage.dir, "err", err)
+	}
+	return nil
+}
+
+// furnish makes the data directory of one member at root, the write-ahead log last.
+func (r *runner) furnish(ctx context.Context, root, name string, db *os.File) error {
+	snapDir := filepath.Join(root, "member", "snap")
+	if err := os.MkdirAll(snapDir, dirMode); err != nil {
+		return err
+	}
+	if err := r.stage.place(db, filepath.Join(snapDir, "db")); err != nil {
+		return err
+	}
+	if err := db.Sync(); err != nil { // its name, too
+		return err
+	}
+	if err := r.point(ctx, "database of "+name); err != nil {
+		return err
+	}
+	if err := r.cluster.writeLog(filepath.Join(root, "member"), name); err != nil {
+		return fmt.Errorf("member %s: %w", name, err)
+	}
+	if err := syncDir(root); err != nil {
+		return err
+	}
+	return r.point(ctx, "log of "+name)
+}
+
+// move renames everything to its place, or nothing.
+func (r *runner) move(from, to []string) (err error) {
+	moved := 0
+	defer func() {
+		for i := moved - 1; err != nil && i >= 0; i-- {
+			err = errors.Join(err, os.Rename(to[i], from[i]))
+		}
+	}()
+	for i := range from {
+		if err := moveNew(from[i], to[i]); err != nil {
+			if errors.Is(err, fs.ErrExist) {
+				return r.plan.exists(Target{Dir: to[i]})
+			}
+			return err
+		}
+		moved++
+		if err := r.at(fmt.Sprintf("move %d", i+1)); err != nil {
+			return err
+		}
+	}
+	if err := syncDir(filepath.Dir(to[0])); err != nil {
+		return err
+	}
+	r.done = true
+	return nil
+}
