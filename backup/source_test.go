@@ -1,0 +1,218 @@
+package backup_test
+
+import (
+	"bytes"
+	"errors"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/lifeboat-dr/lifeboat/backup"
+	"github.com/lifeboat-dr/lifeboat/catalog"
+	"github.com/lifeboat-dr/lifeboat/sinks/mem"
+	"github.com/lifeboat-dr/lifeboat/snapshot"
+)
+
+func TestAMemberThatFailsIsLeftForTheNextFromZero(t *testing.T) {
+	t.Parallel()
+	c := cluster(t, 2)
+	old := &front{}
+	stale, err := fetch(t.Context(), old.before(t, c.Endpoints()[0]).maintenance)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Client(t).Put(t.Context(), "later", "than the old snapshot"); err != nil {
+		t.Fatal(err)
+	}
+	for name, first := range map[string]func(b *between, s stream, file []byte) error{
+		"refuses": func(*between, stream, []byte) error { return status.Error(codes.Unavailable, "no") },
+		"is killed": func(b *between, s stream, file []byte) error {
+			return errors.Join(send(s, file, len(file)/2), b.die(s))
+		},
+		"ends too soon": func(_ *between, s stream, file []byte) error { return send(s, file, len(file)-40) },
+		"stalls": func(_ *between, s stream, file []byte) error {
+			defer func() { <-s.Context().Done() }()
+			return send(s, file, 1000)
+		},
+		// Longer than what comes next: nothing of it may be left behind.
+		"is no database": func(_ *between, s stream, file []byte) error {
+			long := inverted(file, 3)
+			return send(s, long, len(long))
+		},
+		"has a wrong bit": func(_ *between, s stream, file []byte) error { file[len(file)/2] ^= 1; return send(s, file, len(file)) },
+		"is stale":        func(_ *between, s stream, _ []byte) error { return send(s, stale, len(stale)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f, s := &front{first: first}, mem.New()
+			h := newHouse(t, f.serve(t, c.Endpoints()), s)
+			if name == "stalls" {
+				h.Stall = 2 * time.Second
+			}
+			r := h.run(t)
+			if len(f.asked) != 2 || f.asked[0] == f.asked[1] {
+				t.Fatalf("asked were %v", f.asked)
+			}
+			if r.Manifest.Source.Endpoint != f.asked[1] {
+				t.Errorf("the source is said to be %s, and was %s", r.Manifest.Source.Endpoint, f.asked[1])
+			}
+			if plain := h.mustOpen(t, s, r.Manifest); !bytes.Equal(plain, f.files[1]) {
+				t.Error("the payload is not what the second member sent")
+			}
+			if stored := keys(t, s, ""); len(stored) != 2 {
+				t.Errorf("stored are %v", stored)
+			}
+		})
+	}
+}
+
+func TestASnapshotOlderThanTheClusterWasIsRefused(t *testing.T) {
+	t.Parallel()
+	c := cluster(t, 1)
+	f := &front{}
+	stale, err := fetch(t.Context(), f.before(t, c.Endpoints()[0]).maintenance)
+	if err != nil {
+		t.Fatal(err)
+	}
+	put, err := c.Client(t).Put(t.Context(), "later", "than the old snapshot")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.first = func(_ *between, s stream, _ []byte) error { return send(s, stale, len(stale)) }
+	s := mem.New()
+	h := newHouse(t, f.serve(t, c.Endpoints()), s)
+	if r, err := backup.Run(t.Context(), h.Options); r != nil || !errors.Is(err, snapshot.ErrStale) {
+		t.Errorf("result %v, error %v", r, err)
+	}
+	if stored := keys(t, s, ""); len(stored) > 0 {
+		t.Errorf("stored are %v", stored)
+	}
+	// The same member, once it has caught up.
+	if m := h.run(t).Manifest; m.LinearizableRevision != put.Header.Revision || m.Revision < m.LinearizableRevision || !m.Quorum {
+		t.Errorf("revision %d, linearizable %d, and the last write was %d", m.Revision, m.LinearizableRevision, put.Header.Revision)
+	}
+}
+
+func TestWithoutQuorumNothingIsStoredUnlessAllowed(t *testing.T) {
+	t.Parallel()
+	c := cluster(t, 2)
+	c.Kill(t, 1)
+	s := mem.New()
+	h := newHouse(t, c.Endpoints(), s)
+	h.Etcd.RequestTimeout = time.Second
+	_, err := backup.Run(t.Context(), h.Options)
+	var none *backup.NoQuorumError
+	if !errors.As(err, &none) || !errors.Is(err, snapshot.ErrUnavailable) {
+		t.Errorf("error %v", err)
+	}
+	if stored := keys(t, s, ""); len(stored) > 0 {
+		t.Errorf("stored are %v", stored)
+	}
+	h.AllowNoQuorum = true
+	r := h.run(t)
+	if e := latest(t, catalog.Trust{}, s); e.ID != r.Manifest.ID || e.Quorum || e.LinearizableRevision != 0 {
+		t.Errorf("latest is %s, quorum %v, linearizable revision %d", e.ID, e.Quorum, e.LinearizableRevision)
+	}
+	h.mustOpen(t, s, r.Manifest)
+}
+
+func TestMembersAreComparedOnlyWhereAsked(t *testing.T) {
+	t.Parallel()
+	c := cluster(t, 1)
+	s := mem.New()
+	b := (&front{}).before(t, c.Endpoints()[0])
+	h := newHouse(t, []string{b.url}, s)
+	b.hash = 1 // a member whose data is other than it should be
+	if m := h.run(t).Manifest; len(m.HashKV.Members) > 0 {
+		t.Errorf("compared with %v", m.HashKV.Members)
+	}
+	h.Attest = true
+	if r, err := backup.Run(t.Context(), h.Options); r != nil || !errors.Is(err, snapshot.ErrDamaged) {
+		t.Errorf("result %v, error %v", r, err)
+	}
+	b.hash = 0
+	if m := h.run(t).Manifest; !slices.Equal(m.HashKV.Members, []string{"m1"}) {
+		t.Errorf("compared with %v", m.HashKV.Members)
+	}
+}
+
+func TestNoPlaintextIsEverOnDiskOrInASink(t *testing.T) { // not parallel: it has a temporary directory of its own
+	c := cluster(t, 1)
+	s := mem.New()
+	h := newHouse(t, c.Endpoints(), s)
+	tmp := t.TempDir()
+	t.Setenv("TMPDIR", tmp)
+	looks := 0
+	look := func(when string) {
+		looks++
+		for _, dir := range []string{h.SpoolDir, tmp} {
+			found, err := os.ReadDir(dir)
+			if err != nil || len(found) > 0 {
+				t.Errorf("%s: %s holds %v, error %v", when, dir, found, err)
+			}
+		}
+	}
+	h.Log = slog.New(&phases{look})
+	r := h.run(t)
+	look("after")
+	if looks != 7 {
+		t.Errorf("looked %d times", looks)
+	}
+	if !bytes.Contains(h.mustOpen(t, s, r.Manifest), []byte(plaintext)) {
+		t.Error("the marker is not even in the backup")
+	}
+	for _, key := range keys(t, s, "") {
+		if bytes.Contains(object(t, s, key), []byte(plaintext)) {
+			t.Errorf("%s holds plaintext", key)
+		}
+	}
+	h.Recipients = nil // no key is no reason to do without
+	if r, err := backup.Run(t.Context(), h.Options); r != nil || err == nil {
+		t.Errorf("without a recipient: result %v, error %v", r, err)
+	}
+	if stored := keys(t, s, ""); len(stored) != 2 {
+		t.Errorf("stored are %v", stored)
+	}
+}
+
+func TestASpoolThatCannotBeMadeFailsBeforeEtcdIsAsked(t *testing.T) {
+	t.Parallel()
+	lis, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lis.Close()
+	var asked atomic.Int32
+	go func() {
+		for {
+			conn, err := lis.Accept()
+			if err != nil {
+				return
+			}
+			asked.Add(1)
+			_ = conn.Close()
+		}
+	}()
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	h := newHouse(t, []string{"http://" + lis.Addr().String()}, mem.New())
+	for _, dir := range []string{file, filepath.Join(file, "below"), filepath.Join(t.TempDir(), "missing"), "/proc"} {
+		h.SpoolDir = dir
+		if _, err := backup.Run(t.Context(), h.Options); !errors.Is(err, snapshot.ErrSpool) {
+			t.Errorf("%s: error %v", dir, err)
+		}
+	}
+	if n := asked.Load(); n > 0 {
+		t.Errorf("etcd was asked %d times", n)
+	}
+}
