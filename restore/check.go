@@ -163,11 +163,15 @@ func (p *Plan) exists(d Target) error {
 
 // checkProcesses looks for an etcd that would write into what is restored, or still holds what was removed there.
 func (p *Plan) checkProcesses() error {
+	if p.IgnoreRunning {
+		return nil
+	}
 	for _, d := range p.Dirs {
 		if holder := holderOf(d.Dir); holder != "" {
 			return &Refusal{
-				What: fmt.Sprintf("%s is at work on %s, although the directory is gone", holder, d.Dir),
-				Safe: "stop it first (a static pod stops when its manifest is moved out of the manifests folder)",
+				What:     fmt.Sprintf("%s is at work on %s, although the directory is gone", holder, d.Dir),
+				Safe:     "stop it first (a static pod stops when its manifest is moved out of the manifests folder)",
+				Override: "--ignore-running-etcd (if it is another cluster's, in a container where that path means another directory)",
 			}
 		}
 	}

@@ -102,6 +102,7 @@ func (p *Plan) Arguments(member, dataDir string) []string {
 		{"--accept-suspect", p.AcceptSuspect},
 		{"--accept-storage-version", p.AcceptStorageVersion},
 		{"--ignore-free-space", p.IgnoreFreeSpace},
+		{"--ignore-running-etcd", p.IgnoreRunning},
 	} {
 		if accept.on {
 			args = append(args, accept.flag)

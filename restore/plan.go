@@ -44,6 +44,7 @@ type Plan struct {
 	AcceptSuspect        bool
 	AcceptStorageVersion bool
 	IgnoreFreeSpace      bool
+	IgnoreRunning        bool // an etcd that seems to work on the destination, whose directory is gone
 
 	Token       string   // of the new cluster
 	ClusterID   uint64   // what etcd makes of token and members

@@ -46,7 +46,7 @@ type restoreFlags struct {
 	planFlags
 	out, dataDir, member, initialCluster string
 	attempt                              int
-	noBump, dryRun                       bool
+	noBump, dryRun, ignoreRunning        bool
 }
 
 func newRestore(g *global) *cobra.Command {
@@ -78,6 +78,7 @@ EXIT STATUS
 	fl.StringVar(&f.initialCluster, "initial-cluster", "", "members of the new cluster as `NAME=PEER-URL,…` (default: those of the backup)")
 	fl.IntVar(&f.attempt, "attempt", 1, "`N`th restore of this backup: raises the bump and changes the token, so that no member of an earlier attempt can join")
 	fl.BoolVar(&f.noBump, "no-bump", false, "leave the revision as it is although the backup holds Kubernetes")
+	fl.BoolVar(&f.ignoreRunning, "ignore-running-etcd", false, "begin although an etcd seems to be at work on the destination, whose directory is gone")
 	fl.BoolVar(&f.dryRun, "dry-run", false, "print the plan and stop")
 	fl.StringVar(&f.etcdVersion, "etcd-version", "", "`VERSION` of the etcd that will run on it, if older than the backup's")
 	return cmd
@@ -158,6 +159,7 @@ func (f *restoreFlags) run(g *global, cmd *cobra.Command, asked string) error {
 		return err
 	}
 	plan.Out, plan.DataDir, plan.Only, plan.Attempt, plan.NoBump = f.out, f.dataDir, f.member, f.attempt, f.noBump
+	plan.IgnoreRunning = f.ignoreRunning
 	if f.initialCluster != "" {
 		if plan.Members, err = restore.ParseMembers(f.initialCluster); err != nil {
 			return err
