@@ -29,8 +29,8 @@ type stored struct {
 
 var taken = time.Date(2026, 11, 20, 14, 50, 0, 0, time.UTC)
 
-// store makes a backup of a snapshot file: sealed, put, with a manifest, and found again. change may alter the manifest.
-func store(t testing.TB, path string, in sinks.Sink, change func(m *catalog.Manifest)) stored {
+// store makes a backup of a snapshot file: sealed, put, with a manifest, and found again.
+func store(t testing.TB, path string, in sinks.Sink, encrypted bool) stored {
 	t.Helper()
 	data, err := os.ReadFile(path)
 	if err != nil {
@@ -46,7 +46,12 @@ func store(t testing.TB, path string, in sinks.Sink, change func(m *catalog.Mani
 		t.Fatal(err)
 	}
 	var sealed bytes.Buffer
-	seal, err := crypto.SealTo(&sealed, bytes.NewReader(data), to)
+	var seal *crypto.Seal
+	if encrypted {
+		seal, err = crypto.SealTo(&sealed, bytes.NewReader(data), to)
+	} else {
+		seal, err = crypto.SealPlain(&sealed, bytes.NewReader(data))
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,7 +66,7 @@ func store(t testing.TB, path string, in sinks.Sink, change func(m *catalog.Mani
 		HashKV: catalog.HashKV{Hash: src.Hash.Hash, Revision: src.Hash.Revision, CompactRevision: src.Hash.CompactRevision},
 		Plain:  catalog.Plain{Size: src.Size, SHA256: src.SHA256, TrailerOK: true},
 		Sealed: catalog.Sealed{
-			Key: catalog.SealedKey("prod", name, true), Size: seal.Sealed.Size, SHA256: seal.Sealed.SHA256,
+			Key: catalog.SealedKey("prod", name, encrypted), Size: seal.Sealed.Size, SHA256: seal.Sealed.SHA256,
 			Compression: seal.Compression, Stanzas: seal.Stanzas, Fingerprints: seal.Fingerprints,
 		},
 		Source: catalog.Source{
@@ -72,9 +77,6 @@ func store(t testing.TB, path string, in sinks.Sink, change func(m *catalog.Mani
 				{Name: "m3", PeerURLs: []string{"https://10.0.0.7:2380"}, ClientURLs: []string{"https://10.0.0.7:2379"}},
 			},
 		},
-	}
-	if change != nil {
-		change(&m)
 	}
 	s := stored{ids: []age.Identity{id}, sealed: sealed.Bytes(), sink: in}
 	note, err := catalog.Encode(m)
@@ -117,7 +119,7 @@ func (s stored) plan(out string) Plan {
 func oldBackup(t testing.TB) stored {
 	t.Helper()
 	path, _ := oldFile(t)
-	return store(t, path, mem.New(), nil)
+	return store(t, path, mem.New(), true)
 }
 
 // A witness collects what a restore reports about itself.

@@ -83,6 +83,41 @@ func restoreBothWays(t *testing.T, version string, src Source) {
 	})
 }
 
+// TestMembersOfDifferentRunsFormOneCluster takes one member from a run that made all, and the others from runs of their own,
+// as they would be made on other nodes, all from the sealed backup. Another attempt is another cluster.
+func TestMembersOfDifferentRunsFormOneCluster(t *testing.T) {
+	t.Parallel()
+	s := oldBackup(t)
+	members := newMembers(t, "http", "a", "b", "c")
+	p := s.plan(filepath.Join(t.TempDir(), "all"))
+	p.Members = members
+	all := mustRun(t, p, s.deps())
+	made := []MemberResult{all.Members[0]}
+	for _, name := range []string{"b", "c"} {
+		p.Out, p.Only, p.DataDir = "", name, filepath.Join(t.TempDir(), "etcd")
+		res := mustRun(t, p, s.deps())
+		made = append(made, res.Members...)
+		if res.ClusterID != all.ClusterID || res.Revision != all.Revision || res.Token != all.Token {
+			t.Errorf("member %s is of cluster %x at %d, the others of %x at %d", name, res.ClusterID, res.Revision, all.ClusterID, all.Revision)
+		}
+	}
+	b := boot(t, "3.6", made...)
+	list, err := b.any.MemberList(t.Context())
+	if err != nil || len(list.Members) != 3 || list.Header.ClusterId != all.ClusterID {
+		t.Errorf("members %v of cluster %x: %v", list, all.ClusterID, err)
+	}
+	for _, m := range list.Members {
+		i := slices.IndexFunc(all.Members, func(r MemberResult) bool { return r.Name == m.Name })
+		if i < 0 || all.Members[i].ID != m.ID {
+			t.Errorf("member %s has the id %x", m.Name, m.ID)
+		}
+	}
+	p.Attempt, p.DataDir = 2, filepath.Join(t.TempDir(), "again")
+	if again := mustRun(t, p, s.deps()); again.ClusterID == all.ClusterID || again.Members[0].ID == made[2].ID || again.Revision <= all.Revision {
+		t.Errorf("the second attempt is %+v", again)
+	}
+}
+
 // TestTheBumpTellsOldWatchersAndHidesThePast restores a cluster of Kubernetes with the default bump, and asks it what its clients
 // would ask.
 func TestTheBumpTellsOldWatchersAndHidesThePast(t *testing.T) {

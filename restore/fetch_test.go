@@ -162,3 +162,15 @@ func TestAFileThatChangedSinceItWasPlannedIsRefused(t *testing.T) {
 		t.Errorf("a missing file: %v", err)
 	}
 }
+
+func TestABackupThatIsNotEncryptedNeedsNoKey(t *testing.T) {
+	t.Parallel()
+	path, _ := oldFile(t)
+	s := store(t, path, mem.New(), false)
+	d := s.deps()
+	d.Identities = nil
+	res := mustRun(t, s.plan(filepath.Join(t.TempDir(), "out")), d)
+	if res.OpenedWith != "" || len(res.Members) != 3 {
+		t.Errorf("opened with %q, made %v", res.OpenedWith, res.Members)
+	}
+}

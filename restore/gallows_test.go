@@ -92,7 +92,7 @@ func newGallows(t *testing.T) gallows {
 		t.Fatal(err)
 	}
 	path, _ := oldFile(t)
-	s := store(t, path, sink, nil)
+	s := store(t, path, sink, true)
 	id, ok := s.ids[0].(*age.X25519Identity)
 	if !ok {
 		t.Fatal("the identity is of another kind")

@@ -160,18 +160,6 @@ func TestWrongUsageIsToldBeforeAnythingIsTouched(t *testing.T) {
 	}
 }
 
-func TestNothingIsNeededToOpenWhatIsNotEncrypted(t *testing.T) {
-	t.Parallel()
-	s := oldBackup(t)
-	p := s.plan(filepath.Join(t.TempDir(), "out"))
-	entry := s.entry
-	entry.Manifest.Sealed.Key = strings.TrimSuffix(entry.Manifest.Sealed.Key, ".age")
-	p.Source.Entry = &entry
-	if err := p.Check(t.Context(), taken, nil); err != nil {
-		t.Error(err)
-	}
-}
-
 // TestAnEtcdOnTheDirectoryIsRefused runs processes that look like an etcd of that directory: one that was told to use it, and
 // one that still has a removed file of it open.
 func TestAnEtcdOnTheDirectoryIsRefused(t *testing.T) {
