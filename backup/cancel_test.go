@@ -32,6 +32,8 @@ type scene struct {
 	*house
 	front  *front
 	a, b   *liar
+	begun  []string // phases
+	begins func(phase string)
 	cancel func()
 }
 
@@ -55,15 +57,19 @@ func TestARunThatIsEndedLeavesNoBackup(t *testing.T) {
 			}
 		},
 	}
+	within := map[string]backup.Phase{"while a member sends": backup.PhaseSave}
 	for _, p := range []backup.Phase{
 		backup.PhaseSurvey, backup.PhaseSave, backup.PhaseInspect, backup.PhaseUpload, backup.PhaseReadBack, backup.PhaseCommit,
 	} {
+		if p != backup.PhaseUpload && p != backup.PhaseReadBack { // which go on to find that all sinks failed
+			within["as it begins to "+string(p)] = p
+		}
 		moments["as it begins to "+string(p)] = func(s *scene) {
-			s.Log = slog.New(&phases{func(phase string) {
+			s.begins = func(phase string) {
 				if phase == string(p) {
 					s.cancel()
 				}
-			}})
+			}
 		}
 	}
 	for name, prepare := range moments {
@@ -83,6 +89,14 @@ func TestARunThatIsEndedLeavesNoBackup(t *testing.T) {
 				t.Errorf("it took %s to end", took)
 			}
 			mustHoldNoManifest(t, s.a.Sink, s.b.Sink)
+			var uncertain *backup.UncertainError
+			if errors.As(err, &uncertain) {
+				t.Errorf("nothing was committed, and it is said that perhaps something was: %v", err)
+			}
+			last := backup.Phase(s.begun[len(s.begun)-1])
+			if w, early := within[name]; early && last != w {
+				t.Errorf("it went on to %s", last)
+			}
 		})
 	}
 }
@@ -117,5 +131,10 @@ func newScene(t *testing.T, endpoints []string) *scene {
 	t.Helper()
 	s := &scene{front: &front{}, a: &liar{Sink: mem.New()}, b: &liar{Sink: mem.New()}}
 	s.house = newHouse(t, s.front.serve(t, endpoints), s.a, s.b)
+	s.begins = func(string) {}
+	s.Log = slog.New(&phases{func(phase string) {
+		s.begun = append(s.begun, phase)
+		s.begins(phase)
+	}})
 	return s
 }

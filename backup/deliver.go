@@ -96,6 +96,9 @@ func clockOf(ctx context.Context, s sinks.Sink, key string) time.Time {
 // commit writes the manifest, the same text for all, to every sink that was read back. Nobody can see the backup before.
 func (r *runner) commit(ctx context.Context) error {
 	r.enter(PhaseCommit)
+	if ctx.Err() != nil { // nothing was begun, so this is certain
+		return fmt.Errorf("ended before the commit: %w", context.Cause(ctx))
+	}
 	tried := false
 	for _, d := range r.deliveries {
 		tried = tried || d.Err == nil

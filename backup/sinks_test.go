@@ -136,6 +136,20 @@ func TestWithoutAnySinkThereIsNoBackup(t *testing.T) {
 			}
 			h.mustOpen(t, b.Sink, e.Manifest)
 		})
+		t.Run(name+", but another sink is well", func(t *testing.T) {
+			t.Parallel()
+			good := mem.New()
+			h := newHouse(t, c.Endpoints(), x.sink(), good)
+			r := h.run(t)
+			if failed := r.Failed(); len(failed) != 1 || failed[0].Sink != "a" || !errors.Is(failed[0].Err, errBroken) {
+				t.Errorf("failed deliveries: %v", failed)
+			}
+			e := latest(t, catalog.Trust{}, good)
+			if e.ID != r.Manifest.ID {
+				t.Errorf("latest is %s instead of %s", e.ID, r.Manifest.ID)
+			}
+			h.mustOpen(t, good, e.Manifest)
+		})
 	}
 }
 

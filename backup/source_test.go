@@ -57,7 +57,11 @@ func TestAMemberThatFailsIsLeftForTheNextFromZero(t *testing.T) {
 			if name == "stalls" {
 				h.Stall = 2 * time.Second
 			}
+			began := time.Now()
 			r := h.run(t)
+			if took := time.Since(began); took > 20*time.Second {
+				t.Errorf("it took %s", took)
+			}
 			if len(f.asked) != 2 || f.asked[0] == f.asked[1] {
 				t.Fatalf("asked were %v", f.asked)
 			}
