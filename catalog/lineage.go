@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 )
@@ -33,7 +34,11 @@ func histories(entries []Entry) []*history {
 	return all
 }
 
+// compareIDs orders by start, then by revision as a number (as text r99 would come after r100), then by the random part.
 func compareIDs(a, b ID) int {
+	if a.Time().Equal(b.Time()) && a.Revision() != b.Revision() {
+		return cmp.Compare(a.Revision(), b.Revision())
+	}
 	switch {
 	case a < b:
 		return -1

@@ -71,7 +71,7 @@ func (l Listing) newest(by time.Time) (Entry, []Skip, error) {
 // passedOver lists what is newer than the chosen one, and would have been it otherwise.
 func (l Listing) passedOver(chosen *Entry, by time.Time, fits func(Entry) bool) (skips []Skip) {
 	newer := func(id ID) bool {
-		return (chosen == nil || id > chosen.ID) && (by.IsZero() || !id.Time().After(by))
+		return (chosen == nil || compareIDs(id, chosen.ID) > 0) && (by.IsZero() || !id.Time().After(by))
 	}
 	listed := make(map[ID]bool)
 	for _, e := range l.Entries {

@@ -12,6 +12,7 @@ func (p *Plan) differences() []string {
 	all := []string{
 		fmt.Sprintf("what was written after revision %d is not in it", s.Revision),
 		fmt.Sprintf("it is a new cluster (token %s, id %x): no member of the old one can join it", p.Token, p.ClusterID),
+		"its first backup will be suspect, because the cluster id is another: take it, then `lifeboat accept` it",
 	}
 	all = append(all, memberChanges(s.Members, p.Members)...)
 	for _, l := range s.Learners {

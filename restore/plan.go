@@ -144,6 +144,8 @@ func (p *Plan) settlePlaces() (err error) {
 		return &UsageError{Reason: "--data-dir and --out contradict each other", Advice: "give --out DIR for all members, or --member NAME --data-dir DIR for one"}
 	case p.DataDir != "" && p.Only == "":
 		return &UsageError{Reason: "--data-dir is for one member, and none is named", Advice: "give --member NAME with it, or --out DIR for all members"}
+	case p.DataDir == "" && p.Out == "" && p.Only != "":
+		return &UsageError{Reason: "no place is given for the directory of " + p.Only, Advice: "give --data-dir DIR with --member"}
 	case p.DataDir == "" && p.Out == "":
 		return &UsageError{Reason: "no place is given for what is restored", Advice: "give --out DIR, under which each member gets a directory"}
 	}

@@ -2,7 +2,7 @@ package restore
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"os"
 	"time"
 
@@ -76,9 +76,12 @@ func FromFile(ctx context.Context, path string, raw bool) (Source, error) {
 			Safe: "stop that etcd first, or save a snapshot from it, or give a copy made while it was stopped",
 		}
 	}
+	if err := notSealed(f, path); err != nil {
+		return Source{}, err
+	}
 	info, err := snapshot.Inspect(ctx, f, snapshot.InspectOptions{Raw: raw})
 	if err != nil {
-		return Source{}, fmt.Errorf("%s: %w", path, err)
+		return Source{}, &fileError{path, raw, err}
 	}
 	s := Source{
 		ID: info.SHA256, Asked: path, File: path, Raw: raw, Taken: st.ModTime(), Size: info.Size, SHA256: info.SHA256,
@@ -88,6 +91,39 @@ func FromFile(ctx context.Context, path string, raw bool) (Source, error) {
 		s.addMember(Member{m.Name, m.PeerURLs, m.ClientURLs}, m.Learner)
 	}
 	return s, nil
+}
+
+// notSealed tells a sealed file, as it lies in a sink, from a damaged snapshot.
+func notSealed(f *os.File, path string) error {
+	start := make([]byte, len(sealedStart))
+	if _, err := f.ReadAt(start, 0); err != nil || string(start) != sealedStart {
+		return nil // whatever it is, the inspection says it better
+	}
+	return &UsageError{
+		Reason: path + " is a sealed backup, not a snapshot",
+		Advice: "name the backup by its id and its place by --sink; or open it first: age -d -i KEY " + path + " | zstd -d > snapshot.db",
+	}
+}
+
+// sealedStart is how every age file begins (C2SP age).
+const sealedStart = "age-encryption.org/v1\n"
+
+// fileError is a local file that cannot be restored.
+type fileError struct {
+	path string
+	raw  bool
+	err  error
+}
+
+func (e *fileError) Error() string { return e.path + ": " + e.err.Error() }
+func (e *fileError) Unwrap() error { return e.err }
+
+// Hint tells what the file may be instead.
+func (e *fileError) Hint() string {
+	if e.raw || !errors.Is(e.err, snapshot.ErrDamaged) {
+		return ""
+	}
+	return "a snapshot is what `etcdctl snapshot save` writes; a member/snap/db of an etcd that is stopped takes --raw"
 }
 
 // learn takes over what an inspection found.

@@ -61,6 +61,7 @@ func (f *backupFlags) run(g *global, cmd *cobra.Command) error {
 		return err
 	}
 	bar := newProgress(g.err)
+	o.Log = loggerTo(bar)
 	o.Progress = func(p backup.Phase, done, total int64) { bar.at(string(p), done, total) }
 	r, err := backup.Run(ctx, o)
 	bar.done()
@@ -101,7 +102,7 @@ func (f *backupFlags) options(g *global, cmd *cobra.Command) (backup.Options, er
 	return backup.Options{
 		Cluster: cluster, Etcd: from, Sinks: b.sinks, Recipients: to, Plain: f.encryption == "none",
 		Signers: signers, Trust: b.trust, SpoolDir: f.spoolDir, AllowNoQuorum: f.allowNoQuorum, Attest: f.attest, Stall: f.stall,
-		Tool: version, Now: g.now, Log: g.logger(),
+		Tool: version, Now: g.now,
 	}, nil
 }
 
@@ -138,8 +139,12 @@ func (f *backupFlags) print(g *global, r *backup.Result) error {
 	for _, p := range r.Phases {
 		took = append(took, fmt.Sprintf("%s %s", p.Phase, p.Took.Round(time.Millisecond)))
 	}
+	from := m.Source.MemberName
+	if len(m.HashKV.Members) > 0 {
+		from += ", compared with live " + strings.Join(m.HashKV.Members, ", ")
+	}
 	_, err := fmt.Fprintf(g.out, "%s\n  revision %d, %d keys, HashKV %d, from %s\n  database %s, stored %s, in %d of %d sinks\n  %s\n",
-		m.ID, m.Revision, m.LiveKeys, m.HashKV.Hash, m.Source.MemberName,
+		m.ID, m.Revision, m.LiveKeys, m.HashKV.Hash, from,
 		bytesText(m.Plain.Size), bytesText(m.Sealed.Size), len(r.Sinks)-len(r.Failed()), len(r.Sinks), strings.Join(took, ", "))
 	return err
 }
@@ -147,7 +152,8 @@ func (f *backupFlags) print(g *global, r *backup.Result) error {
 // shortfall says in what a committed backup is less than what was asked for.
 func shortfall(g *global, r *backup.Result) error {
 	if len(r.Suspect) > 0 {
-		g.warnf("this backup is suspect: %s; `latest` passes it over", strings.Join(r.Suspect, "; "))
+		g.warnf("this backup is suspect: %s; `latest` passes it over and goes on meaning an older one", strings.Join(r.Suspect, "; "))
+		fmt.Fprintf(g.err, "lifeboat: hint: if the change was meant (a restore, a rebuilt cluster): lifeboat accept %s; if another cluster is meant, give it a --cluster name of its own\n", r.Manifest.ID)
 	}
 	if failed := r.Failed(); len(failed) > 0 {
 		var texts []string

@@ -36,7 +36,7 @@ type flags struct {
 func (f *flags) everywhere(cmd *cobra.Command) {
 	fl := cmd.Flags()
 	fl.StringVar(&f.config, "config", "", "configuration `FILE` (YAML)")
-	fl.StringVar(&f.cluster, "cluster", "", "`NAME` of the cluster in the configuration and in the bucket")
+	fl.StringVar(&f.cluster, "cluster", "", "`NAME` of the cluster in the configuration and in the bucket (backup: \"default\" if none is given)")
 	fl.Duration(timeoutFlag, 0, "give up after this long altogether (0: never; a stalled transfer is always given up)")
 	f.printing(cmd)
 }

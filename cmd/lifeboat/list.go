@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -18,7 +19,8 @@ func newList(g *global) *cobra.Command {
 		Long: `List every backup that has a manifest, oldest first, merged over all sinks.
 
 EXIT STATUS
-  0 listed (also when there is none), 2 usage, 5 no sink could be read`,
+  0 listed (also when there is none), 2 usage, 5 no sink could be read; where something is there and nothing of it can
+  be used, what is wrong with it: 7 damaged, 12 not authentic`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx := cmd.Context()
@@ -31,7 +33,11 @@ EXIT STATUS
 				return err
 			}
 			if f.output == "json" {
-				return g.printJSON(newListingJSON(l))
+				err := g.printJSON(newListingJSON(l))
+				if len(l.Entries) == 0 && len(l.Problems) > 0 {
+					err = errors.Join(err, nothingUsable(l))
+				}
+				return err
 			}
 			if n := len(l.Gaps); n > 0 {
 				fmt.Fprintf(g.err, "lifeboat: the predecessors of %d backups are not here: pruned, or hidden (-o json names them)\n", n)
@@ -71,6 +77,9 @@ func newListingJSON(l catalog.Listing) listingJSON {
 }
 
 func (g *global) printList(l catalog.Listing) error {
+	if len(l.Entries) == 0 && len(l.Problems) > 0 {
+		return nothingUsable(l)
+	}
 	if len(l.Entries) == 0 {
 		fmt.Fprintln(g.err, "lifeboat: no backup here")
 		if len(l.Others) > 0 {
@@ -86,6 +95,11 @@ func (g *global) printList(l catalog.Listing) error {
 		})
 	}
 	return g.table(rows)
+}
+
+// nothingUsable is the answer where something is there and nothing of it can be used: never "no backup".
+func nothingUsable(l catalog.Listing) error {
+	return fmt.Errorf("nothing here can be used, and %d objects or sinks could not be read or trusted, first: %w", len(l.Problems), l.Problems[0])
 }
 
 func signedBy(s catalog.Signature) string {
@@ -164,6 +178,7 @@ func (g *global) printShow(e catalog.Entry) error {
 		{"from", fmt.Sprintf("%s at %s, etcd %s", e.Source.MemberName, e.Source.Endpoint, e.Source.ServerVersion)},
 		{"members", strings.Join(members, "; ")},
 		{"revision", revisionText(e)},
+		{"compared with", orNone(strings.Join(e.HashKV.Members, ", "))},
 		{"HashKV", fmt.Sprintf("%d at revision %d", e.HashKV.Hash, e.HashKV.Revision)},
 		{"live keys", fmt.Sprint(e.LiveKeys)},
 		{"database", fmt.Sprintf("%s, sha256 %s", bytesText(e.Plain.Size), e.Plain.SHA256)},

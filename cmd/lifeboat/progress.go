@@ -56,6 +56,14 @@ func (p *progress) at(phase string, done, total int64) {
 	fmt.Fprintf(p.w, "lifeboat: %s: %s\n", phase, amountText(done, total, now.Sub(p.began)))
 }
 
+// Write removes the bar from the line before something else is written, so that log lines can go through it.
+func (p *progress) Write(b []byte) (int, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.clear()
+	return p.w.Write(b)
+}
+
 // done removes a bar that is still on the line.
 func (p *progress) done() {
 	p.mu.Lock()

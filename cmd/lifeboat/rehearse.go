@@ -66,10 +66,11 @@ func (f *rehearseFlags) run(g *global, cmd *cobra.Command, asked string) error {
 		return err
 	}
 	bar := newProgress(g.err)
+	deps.Log = loggerTo(bar)
 	deps.Progress = func(s restore.Step, done, total int64) { bar.at(string(s), done, total) }
 	report, err := rehearsal.Run(ctx, rehearsal.Options{
 		Plan: plan, Members: f.members, Etcd: f.etcdBinaries, Dir: f.dir, Keep: f.keep, NoSettle: f.noSettle, Timeout: f.boot,
-		Tool: version, Now: g.now, Log: g.logger(),
+		Tool: version, Now: g.now, Log: deps.Log,
 	}, deps)
 	bar.done()
 	if err != nil {

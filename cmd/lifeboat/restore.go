@@ -65,7 +65,8 @@ If the cluster still has quorum, replace the failed member instead. Stop every A
 
 EXIT STATUS
   0 restored, 2 usage, 5 no sink could be used, 6 no such backup, 7 damaged, 8 no identity opens it,
-  9 refused for safety (the hint names the override, where there is one), 12 not authentic, 130/143 interrupted`,
+  9 refused for safety (the hint names the override, where there is one), 12 not authentic, 130/143 interrupted,
+  1 anything else (a directory that cannot be written, for one)`,
 		Args:        cobra.ExactArgs(1),
 		Annotations: map[string]string{onInterrupt: "no directory was made, what existed is untouched"},
 		RunE:        func(cmd *cobra.Command, args []string) error { return f.run(g, cmd, args[0]) },
@@ -89,6 +90,9 @@ func (f *planFlags) plan(ctx context.Context, g *global, cmd *cobra.Command, ask
 	var deps restore.Deps
 	source, trust, head := restore.Source{}, catalog.Trust{}, int64(0)
 	if isFile(asked) {
+		if f.maxAge > 0 {
+			return restore.Plan{}, deps, &usageError{"--max-age cannot be held against a file, which does not say when it was taken", "leave it out, and judge by the revision"}
+		}
 		if _, err := f.settle(cmd); err != nil {
 			return restore.Plan{}, deps, err
 		}
@@ -115,7 +119,6 @@ func (f *planFlags) plan(ctx context.Context, g *global, cmd *cobra.Command, ask
 	if deps.Identities, err = f.keys(g.streams); err != nil {
 		return restore.Plan{}, deps, err
 	}
-	deps.Log = g.logger()
 	return restore.Plan{
 		Source: source, Trust: trust, Head: head, MaxAge: f.maxAge, EtcdVersion: f.etcdVersion,
 		AcceptSuspect: f.acceptSuspect, AcceptStorageVersion: f.acceptStorageVersion, IgnoreFreeSpace: f.ignoreFreeSpace,
@@ -178,6 +181,7 @@ func (f *restoreFlags) run(g *global, cmd *cobra.Command, asked string) error {
 		return err
 	}
 	bar := newProgress(g.err)
+	deps.Log = loggerTo(bar)
 	deps.Progress = func(s restore.Step, done, total int64) { bar.at(string(s), done, total) }
 	result, err := restore.Run(ctx, plan, deps)
 	bar.done()
@@ -197,7 +201,13 @@ func printPlan(w io.Writer, g *global, p *restore.Plan) error {
 	line := func(name, format string, args ...any) {
 		fmt.Fprintf(&t, "%-11s "+format+"\n", append([]any{name}, args...)...)
 	}
-	line("restore", "%s, revision %d, %d keys, taken %s (%s ago)", s.Asked, s.Revision, s.LiveKeys, s.Taken.UTC().Format(time.RFC3339), ageText(g.now().Sub(s.Taken)))
+	line("restore", "%s, revision %d, %d keys", s.Asked, s.Revision, s.LiveKeys)
+	when, age := s.Taken.UTC().Format(time.RFC3339), ageText(g.now().Sub(s.Taken))
+	if s.Entry != nil {
+		line("taken", "%s, %s ago", when, age)
+	} else {
+		line("taken", "unknown; the file was last written %s, %s ago", when, age)
+	}
 	if s.Entry != nil {
 		line("backup", "%s of cluster %s, signed by %s", s.ID, s.Entry.Cluster, signedBy(s.Entry.Sig))
 		if about := remarks(*s.Entry); about != "" {
@@ -213,6 +223,7 @@ func printPlan(w io.Writer, g *global, p *restore.Plan) error {
 		}
 		line("member", "%s at %s %s", m.Name, strings.Join(m.PeerURLs, ","), made)
 	}
+	line("first", "stop every API server; and if the old cluster still has quorum, replace its failed member instead of restoring")
 	line("token", "%s", p.Token)
 	line("bump", "%d revisions", p.Bump)
 	line("disk", "%s at most", bytesText(p.BytesNeeded))
@@ -232,6 +243,9 @@ func (f *restoreFlags) printResult(g *global, p *restore.Plan, r *restore.Result
 	for _, m := range r.Members {
 		fmt.Fprintf(&t, "restored %s\n  etcd %s\n", m.Dir, strings.Join(m.Flags, " \\\n    "))
 	}
+	if tls := strings.Contains(strings.Join(r.Members[0].Flags, " "), "https://"); tls {
+		t.WriteString("  and the TLS flags of each member's unit: --cert-file --key-file --trusted-ca-file --client-cert-auth, and the same with --peer-\n")
+	}
 	for _, m := range p.Members {
 		args, ok := r.Others[m.Name]
 		if !ok {
@@ -239,7 +253,8 @@ func (f *restoreFlags) printResult(g *global, p *restore.Plan, r *restore.Result
 		}
 		fmt.Fprintf(&t, "on the node of %s\n  %s\n", m.Name, shellWords(append([]string{"lifeboat", "restore"}, append(args, f.access()...)...)))
 	}
-	fmt.Fprintf(&t, "HashKV %d at revision %d, equal in every directory before the bump\n", r.Hash.Hash, r.Hash.Revision)
+	fmt.Fprintf(&t, "HashKV %d at revision %d, computed from what was written, equals the backup's\n", r.Hash.Hash, r.Hash.Revision)
+	t.WriteString("next: start every member with these flags, then the API servers, then every controller; docs/runbooks has the steps\n")
 	_, err := io.WriteString(g.out, t.String())
 	return err
 }

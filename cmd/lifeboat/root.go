@@ -80,6 +80,7 @@ func newRoot(s streams) *cobra.Command {
 	root := &cobra.Command{
 		Use:           "lifeboat",
 		Short:         "Back up etcd into object storage and prove that it can be restored",
+		Version:       version,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          cobra.NoArgs,

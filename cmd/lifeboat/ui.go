@@ -38,8 +38,10 @@ func (s streams) warnf(format string, args ...any) {
 }
 
 // logger writes events to stderr without the time, which the terminal's reader or the log collector has.
-func (s streams) logger() *slog.Logger {
-	return slog.New(slog.NewTextHandler(s.err, &slog.HandlerOptions{
+func (s streams) logger() *slog.Logger { return loggerTo(s.err) }
+
+func loggerTo(w io.Writer) *slog.Logger {
+	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{
 		ReplaceAttr: func(groups []string, a slog.Attr) slog.Attr {
 			if a.Key == slog.TimeKey && len(groups) == 0 {
 				return slog.Attr{}

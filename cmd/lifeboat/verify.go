@@ -3,12 +3,14 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"slices"
 
 	"github.com/spf13/cobra"
 
 	"github.com/lifeboat-dr/lifeboat/catalog"
+	"github.com/lifeboat-dr/lifeboat/crypto"
 	"github.com/lifeboat-dr/lifeboat/restore"
 )
 
@@ -57,6 +59,7 @@ type verifiedJSON struct {
 	Error      string     `json:"error,omitempty"`
 	Deep       bool       `json:"deep"`
 	OpenedWith string     `json:"opened_with,omitempty"` // fingerprint of the recipient whose identity opened it
+	err        error
 }
 
 func (f *verifyFlags) run(g *global, cmd *cobra.Command, selectors []string) error {
@@ -75,6 +78,9 @@ func (f *verifyFlags) run(g *global, cmd *cobra.Command, selectors []string) err
 		e, err := g.resolve(l, s)
 		if err != nil {
 			return err
+		}
+		if f.deep && e.Manifest.Sealed.Encrypted() && len(f.identities) == 0 {
+			return &usageError{fmt.Sprintf("backup %s is encrypted, and no identity is given", e.ID), "give a file with the key to --identity, or verify without --deep"}
 		}
 		for _, sink := range b.sinks {
 			if !slices.Contains(e.Sinks, sink.Name) {
@@ -109,7 +115,7 @@ func (f *verifyFlags) verify(ctx context.Context, g *global, e catalog.Entry, si
 		err = catalog.VerifyDigest(ctx, sink, e.Manifest, func(done, total int64) { bar.at("verify", done, total) })
 	}
 	if v.OK = err == nil; !v.OK {
-		v.Error = err.Error()
+		v.Error, v.err = oneLine(err.Error()), err
 	}
 	return v, err
 }
@@ -121,7 +127,7 @@ func (f *verifyFlags) lookInside(ctx context.Context, g *global, e catalog.Entry
 		return "", err
 	}
 	return restore.Verify(ctx, e, sink, f.spoolDir, restore.Deps{
-		Identities: ids, Log: g.logger(), Progress: func(s restore.Step, done, total int64) { bar.at(string(s), done, total) },
+		Identities: ids, Progress: func(s restore.Step, done, total int64) { bar.at(string(s), done, total) },
 	})
 }
 
@@ -135,6 +141,8 @@ func (f *verifyFlags) print(g *global, results []verifiedJSON) error {
 		switch {
 		case v.Absent:
 			result = "not there: this sink has no manifest of it"
+		case errors.As(v.err, new(*crypto.NoIdentityError)):
+			result = "NOT OPENED: " + v.Error
 		case !v.OK:
 			result = "FAILED: " + v.Error
 		case v.Deep:
