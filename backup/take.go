@@ -22,17 +22,23 @@ func (r *runner) takeFrom(ctx context.Context, from snapshot.Endpoint) error {
 	}
 	r.Log.Info("saving", "endpoint", from.URL, "member", from.Name)
 
+	if r.seal != nil {
+		r.seal.Forget()
+	}
+	saving, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
 	sealing := make(chan error, 1)
-	arriving := r.spool.Follow(ctx)
+	arriving := r.spool.Follow(saving)
 	go func() {
 		seal, err := r.sealFrom(arriving)
 		if err != nil {
 			err = fmt.Errorf("%w: %w", errSealing, err)
+			stop(err) // no need to receive what cannot be sealed
 		}
 		r.seal = seal
 		sealing <- err
 	}()
-	saved, err := r.cluster.Save(ctx, from, r.spool, snapshot.SaveOptions{Stall: r.Stall, Progress: r.report})
+	saved, err := r.cluster.Save(saving, from, r.spool, snapshot.SaveOptions{Stall: r.Stall, Progress: r.report})
 	r.spool.Finish(err)
 	sealed := <-sealing
 	if err != nil {
