@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -23,10 +24,7 @@ func (p *Plan) etcdFlags(t Target) []string {
 			m = each
 		}
 	}
-	clients := m.ClientURLs
-	if len(clients) == 0 {
-		clients = []string{clientURL(m.PeerURLs[0])}
-	}
+	clients := clientURLs(p.Members)[m.Name]
 	return []string{
 		"--name=" + m.Name,
 		"--data-dir=" + t.Dir,
@@ -41,13 +39,35 @@ func (p *Plan) etcdFlags(t Target) []string {
 	}
 }
 
-// clientURL guesses where a member serves clients from where it serves its peers.
-func clientURL(peer string) string {
-	u, err := url.Parse(peer)
-	if err != nil {
-		return peer // cannot be: it was checked
+// clientURLs are where each member serves clients: what is known or, where nothing is, the host of its first peer URL at port
+// 2379. On a host that several members share it is 12379, 22379 and so on for the further ones.
+func clientURLs(members []Member) map[string][]string {
+	taken := map[string]bool{}
+	for _, m := range members {
+		for _, u := range slices.Concat(m.PeerURLs, m.ClientURLs) {
+			_, place, _ := strings.Cut(u, "://")
+			taken[place] = true
+		}
 	}
-	return u.Scheme + "://" + net.JoinHostPort(u.Hostname(), "2379")
+	all := map[string][]string{}
+	sorted := slices.SortedFunc(slices.Values(members), func(a, b Member) int { return strings.Compare(a.Name, b.Name) })
+	for _, m := range sorted {
+		if all[m.Name] = m.ClientURLs; len(m.ClientURLs) > 0 {
+			continue
+		}
+		peer, err := url.Parse(m.PeerURLs[0])
+		if err != nil {
+			continue // cannot be: it was checked
+		}
+		for port := 2379; port < 1<<16; port += 10000 {
+			if place := net.JoinHostPort(peer.Hostname(), strconv.Itoa(port)); !taken[place] {
+				taken[place] = true
+				all[m.Name] = []string{peer.Scheme + "://" + place}
+				break
+			}
+		}
+	}
+	return all
 }
 
 // listenURLs puts an address where a name stands, which etcd does not listen on: every address of the machine.

@@ -129,6 +129,18 @@ func TestFlagsAreWhatEtcdNeeds(t *testing.T) {
 	}
 }
 
+func TestMembersOnOneHostGetClientPortsOfTheirOwn(t *testing.T) {
+	t.Parallel()
+	members, err := ParseMembers("c=http://h:1,a=http://h:12379,b=http://h:3,d=http://other:2380")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := fmt.Sprint(clientURLs(members))
+	if want := "map[a:[http://h:2379] b:[http://h:22379] c:[http://h:32379] d:[http://other:2379]]"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
 func TestTheQuotaLeavesRoomForWrites(t *testing.T) {
 	t.Parallel()
 	const gib = 1 << 30
