@@ -108,8 +108,10 @@ func (f *flags) recipients(s streams) ([]crypto.Recipient, error) {
 		return nil, nil
 	}
 	if f.recipientsFile == "" {
-		return nil, &usageError{"no recipient is given, and a backup is never stored readable by anyone by default",
-			"`lifeboat key new FILE` makes a key; give its FILE.pub to --recipients-file (or write --encryption none)"}
+		return nil, &usageError{
+			"no recipient is given, and a backup is never stored readable by anyone by default",
+			"`lifeboat key new FILE` makes a key; give its FILE.pub to --recipients-file (or write --encryption none)",
+		}
 	}
 	to, err := crypto.LoadRecipients(f.recipientsFile)
 	if err == nil && len(to) == 1 {
