@@ -8,6 +8,13 @@ export GOFLAGS := -trimpath -buildvcs=false
 # Servers are started by these tests: a cached result says nothing, and more than two packages at a time starve each other.
 TEST := go test -count=1 -p 2
 
+# What tests count and measure, printed at the end, because go test shows nothing of what passes.
+REPORT := $(CURDIR)/.cache/report
+define run
+	@mkdir -p .cache && rm -f $(REPORT)
+	LIFEBOAT_TEST_REPORT=$(REPORT) $(1); status=$$?; test ! -e $(REPORT) || { echo "== counted and measured"; cat $(REPORT); }; exit $$status
+endef
+
 .PHONY: demo build test test-node test-long lint vet layout bench tools debian
 
 # The main job from end to end, with nothing installed: a cluster backed up, destroyed, brought back and compared.
@@ -19,15 +26,15 @@ build:
 
 # Everything a change must pass.
 test: lint tools
-	$(TEST) -timeout 30m ./...
+	$(call run,$(TEST) -timeout 30m ./...)
 
 # What needs Debian's packages or root. Its tests are called TestNode… and have the build tag node.
 test-node: tools debian
-	$(TEST) -timeout 30m -tags node -run '^TestNode' ./...
+	$(call run,$(TEST) -timeout 30m -tags node -run '^TestNode' ./...)
 
 # The same tests as test, with the full counts of the suites that kill, flip and race.
 test-long: tools
-	LIFEBOAT_TEST_LONG=1 $(TEST) -timeout 75m ./...
+	$(call run,LIFEBOAT_TEST_LONG=1 $(TEST) -timeout 75m ./...)
 
 lint: vet layout
 	$(LINT) staticcheck -tags node ./...

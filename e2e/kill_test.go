@@ -58,9 +58,9 @@ func TestBackupKilledAtAnyMomentLeavesNothingHalfMade(t *testing.T) {
 	total := 0
 	for _, p := range phases {
 		total += killed[p]
-		t.Logf("killed in %-9s %3d  %s", p, killed[p], strings.Repeat("#", killed[p]))
+		lab.Report(t, "killed in %-9s %3d  %s", p, killed[p], strings.Repeat("#", killed[p]))
 	}
-	t.Logf("%d kills, %d runs finished first", total, finished)
+	lab.Report(t, "%d kills, %d runs finished first", total, finished)
 
 	k.everyListedBackupIsWhole(t)
 	k.noPlaintext(t)
@@ -243,7 +243,7 @@ func (k *killable) everyListedBackupIsWhole(t *testing.T) {
 	for _, b := range l.Backups {
 		lifeboat(t, "verify", b.ID, "--deep", "--sink", k.sink, "--identity", k.keys.identity).must(t, 0)
 	}
-	t.Logf("%d backups are listed, and each passes verify --deep", len(l.Backups))
+	lab.Report(t, "%d backups are listed, and each passes verify --deep", len(l.Backups))
 }
 
 // noPlaintext looks for the marker in every file that the killed runs left.
@@ -264,7 +264,7 @@ func (k *killable) noPlaintext(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Logf("%d files left, none with plaintext", files)
+	lab.Report(t, "%d files left, none with plaintext", files)
 }
 
 // mustBeFindable makes sure that the search for plaintext can succeed: in the source's own database it does, as soon as etcd

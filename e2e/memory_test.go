@@ -71,7 +71,7 @@ func watchMemory(t *testing.T, size int64, args []string, expected ...string) {
 		t.Fatal(err)
 	}
 	for _, kind := range slices.Sorted(maps.Keys(used.Anon)) {
-		t.Logf("%s of a database of %d MiB, process %s: at most %.0f MB of memory, and %.0f MB of mapped files",
+		lab.Report(t, "%s of a database of %d MiB, process %s: at most %.0f MB of memory, and %.0f MB of mapped files",
 			args[0], size>>20, kind, float64(used.Anon[kind])/1e6, float64(used.Mapped[kind])/1e6)
 		if used.Anon[kind] >= memoryLimit {
 			t.Errorf("%s: process %s held %d bytes, and may hold %d", args[0], kind, used.Anon[kind], memoryLimit)

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"time"
 )
 
 const (
@@ -156,15 +157,28 @@ func leftovers(parent, name string) []string {
 	return all
 }
 
-// abandoned reports whether a stage is not locked by a running process.
+// abandoned reports whether a stage is not locked by a running process. A process that was killed while it started another may seem to
+// hold the lock for a moment longer, until that other one is up; so it is asked again for a little while.
 func abandoned(path string) bool {
 	f, err := os.Open(path)
 	if err != nil {
 		return false
 	}
 	defer f.Close()
-	return lockFolder(f)
+	for range lockTries {
+		if lockFolder(f) {
+			return true
+		}
+		time.Sleep(lockPause)
+	}
+	return false
 }
+
+// lockTries and lockPause bound that while.
+const (
+	lockTries = 10
+	lockPause = 50 * time.Millisecond
+)
 
 // syncDir makes the names in a folder durable.
 func syncDir(path string) error {

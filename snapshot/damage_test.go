@@ -94,7 +94,7 @@ func TestDamagedFileKillsOnlyTheChild(t *testing.T) {
 			t.Errorf("seed %d, case %d, %s, original trailer: %v", seed, way, name, err)
 		}
 	}
-	t.Logf("%d damaged files, seed %d: %d killed the child, %d were refused, %d had only their contents changed", cases, seed, died, refusedByCheck, passed)
+	lab.Report(t, "%d damaged files, seed %d: %d killed the child, %d were refused, %d had only their contents changed", cases, seed, died, refusedByCheck, passed)
 	if died == 0 {
 		t.Error("no file killed the child: the test tests nothing")
 	}
@@ -148,6 +148,6 @@ func TestDamageThatWouldTakeAllMemoryIsStopped(t *testing.T) {
 		if !strings.Contains(answer, "damaged: ") || used > 2<<30 {
 			t.Errorf("%s: %q, with %d MiB", name, answer, used>>20)
 		}
-		t.Logf("%s: %d MiB: %s", name, used>>20, answer)
+		lab.Report(t, "%s: %d MiB: %s", name, used>>20, answer)
 	}
 }

@@ -137,6 +137,6 @@ func TestInspectionTakesLittleMemory(t *testing.T) {
 		if used == 0 || used > c.limit {
 			t.Errorf("inspecting %d MiB took %d MiB of memory, more than %d", st.Size()>>20, used>>20, c.limit>>20)
 		}
-		t.Logf("%d MiB with %d keys in %d records: %d MiB of memory", st.Size()>>20, c.keys, c.records, used>>20)
+		lab.Report(t, "%d MiB with %d keys in %d records: %d MiB of memory", st.Size()>>20, c.keys, c.records, used>>20)
 	}
 }

@@ -108,7 +108,7 @@ func TestEveryFlipAndTruncationOfASealedFileIsDamage(t *testing.T) {
 	try("a byte appended", append(bytes.Clone(whole), 0))
 	overwrite(t, b.sealed, whole)
 	verify().must(t, exitDone)
-	t.Logf("%d cases: one in %d of all bits and lengths of a sealed file of %d bytes", cases, stride(), len(whole))
+	lab.Report(t, "%d cases: one in %d of all bits and lengths of a sealed file of %d bytes", cases, stride(), len(whole))
 }
 
 // TestEveryFlipOfASignedManifestIsNotAuthenticOrKeepsItsText does the same to the manifest, where its signing key is trusted.
@@ -137,7 +137,7 @@ func TestEveryFlipOfASignedManifestIsNotAuthenticOrKeepsItsText(t *testing.T) {
 		overwrite(t, b.manifest, whole[:size])
 		show().must(t, exitNotAuthetic)
 	}
-	t.Logf("%d cases: one in %d of all bits and lengths of a signed manifest of %d bytes; all refused but %d flips that leave its text as it was",
+	lab.Report(t, "%d cases: one in %d of all bits and lengths of a signed manifest of %d bytes; all refused but %d flips that leave its text as it was",
 		cases, stride(), len(whole), kept)
 }
 
@@ -167,7 +167,7 @@ func TestRandomFlipsOfARealBackupAreDamage(t *testing.T) {
 	if _, err := os.Stat(out); !os.IsNotExist(err) {
 		t.Errorf("a refused restore left %s", out)
 	}
-	t.Logf("%d random flips of a sealed file of %d bytes, each refused by verify, verify --deep and restore", cases, len(whole))
+	lab.Report(t, "%d random flips of a sealed file of %d bytes, each refused by verify, verify --deep and restore", cases, len(whole))
 }
 
 func flipped(data []byte, bit int) []byte {
