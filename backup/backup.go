@@ -10,6 +10,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
+	"sync"
 	"time"
 
 	"golang.org/x/mod/sumdb/note"
@@ -143,8 +145,7 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 	if err := r.identify(); err != nil {
 		return nil, err
 	}
-	r.deliver(ctx)
-	if err := r.commit(ctx); err != nil {
+	if err := r.deliver(ctx); err != nil {
 		return nil, err
 	}
 	r.end()
@@ -168,8 +169,14 @@ type runner struct {
 	attested []string // names of the members whose live HashKV equalled ours
 
 	manifest   catalog.Manifest
+	key        string // of the sealed file
 	deliveries []Delivery
 
+	noteOnce sync.Once
+	note     []byte // the manifest as it is written
+	noteErr  error
+
+	mu      sync.Mutex // guards what follows, once sinks are worked on side by side
 	phase   Phase
 	since   time.Time
 	phases  []PhaseTime
@@ -208,21 +215,39 @@ func (r *runner) close() {
 
 // enter ends the phase before and begins p.
 func (r *runner) enter(p Phase) {
-	r.end()
-	r.phase, r.since = p, time.Now()
-	r.Log.Info("phase", "phase", string(p))
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.begin(p)
 }
 
-func (r *runner) end() {
+// reach begins p unless another sink has come as far already.
+func (r *runner) reach(p Phase) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.phase != p && !slices.ContainsFunc(r.phases, func(t PhaseTime) bool { return t.Phase == p }) {
+		r.begin(p)
+	}
+}
+
+func (r *runner) begin(p Phase) {
 	if r.phase != "" {
 		r.phases = append(r.phases, PhaseTime{r.phase, time.Since(r.since)})
 	}
-	r.phase = ""
+	r.phase, r.since = p, time.Now()
+	if p != "" {
+		r.Log.Info("phase", "phase", string(p))
+	}
 }
 
+// end ends the last phase.
+func (r *runner) end() { r.enter("") }
+
 func (r *runner) report(done, total int64) {
-	if r.Progress != nil && r.phase != "" {
-		r.Progress(r.phase, done, total)
+	r.mu.Lock()
+	p := r.phase
+	r.mu.Unlock()
+	if r.Progress != nil && p != "" {
+		r.Progress(p, done, total)
 	}
 }
 

@@ -19,58 +19,91 @@ type Delivery struct {
 	Err      error         // nil: committed
 	Uploaded time.Duration // the sealed file
 	ReadBack time.Duration // read again, decrypted and compared
-	clock    time.Time     // the store's time at the upload
+	tried    bool          // the manifest was sent, whatever became of it
 }
 
-// deliver puts the sealed file into every sink side by side, then reads it back from each and compares. A sink that fails
-// is left; the others go on.
-func (r *runner) deliver(ctx context.Context) {
+// deliver takes every sink, side by side, through upload, read-back and commit. No sink waits for another: one that hangs until
+// --timeout must not keep a sound one from being committed. It fails only if no sink holds the backup in the end.
+func (r *runner) deliver(ctx context.Context) error {
 	r.deliveries = make([]Delivery, len(r.Sinks))
-	for i, s := range r.Sinks {
-		r.deliveries[i].Sink = s.Name
-	}
 	all := &uploads{total: r.seal.Sealed.Size * int64(len(r.Sinks)), report: r.report}
 	r.enter(PhaseUpload)
-	r.eachSound(func(i int, s catalog.Named) error {
-		began := time.Now()
-		if err := s.Put(ctx, r.manifest.Sealed.Key, all.body(r.sealed.File()), r.seal.Sealed.Size); err != nil {
-			return err
-		}
-		r.deliveries[i].Uploaded = time.Since(began)
-		return nil
-	})
-	r.enter(PhaseReadBack)
-	r.eachSound(func(i int, s catalog.Named) error {
-		began := time.Now()
-		if err := r.readBack(ctx, s); err != nil {
-			return err
-		}
-		r.deliveries[i].ReadBack = time.Since(began)
-		r.deliveries[i].clock = clockOf(ctx, s, r.manifest.Sealed.Key)
-		return nil
-	})
-}
-
-// eachSound runs do for every sink that has not failed yet, side by side, and records who fails.
-func (r *runner) eachSound(do func(i int, s catalog.Named) error) {
 	var wg sync.WaitGroup
 	for i, s := range r.Sinks {
-		if r.deliveries[i].Err != nil {
-			continue
-		}
+		d := &r.deliveries[i]
+		d.Sink = s.Name
 		wg.Go(func() {
-			if err := do(i, s); err != nil {
-				r.deliveries[i].Err = err
-				r.Log.Error("sink left", "sink", s.Name, "phase", string(r.phase), "err", err)
+			if d.Err = r.deliverTo(ctx, s, d, all.body(r.sealed.File())); d.Err != nil {
+				r.Log.Error("sink left", "sink", s.Name, "err", d.Err)
 			}
 		})
 	}
 	wg.Wait()
+	return r.outcome(ctx)
+}
+
+// deliverTo brings the backup into one sink: the manifest is the last that is written, and only once the sealed file was proved.
+func (r *runner) deliverTo(ctx context.Context, s catalog.Named, d *Delivery, body io.ReaderAt) error {
+	began := time.Now()
+	if err := s.Put(ctx, r.key, body, r.seal.Sealed.Size); err != nil {
+		return err
+	}
+	d.Uploaded, began = time.Since(began), time.Now()
+	r.reach(PhaseReadBack)
+	if err := r.readBack(ctx, s); err != nil {
+		return err
+	}
+	d.ReadBack = time.Since(began)
+	clock := clockOf(ctx, s, r.key)
+	r.reach(PhaseCommit)
+	if ctx.Err() != nil { // nothing was begun, so this is certain
+		return fmt.Errorf("ended before the commit: %w", context.Cause(ctx))
+	}
+	text, err := r.text(clock)
+	if err != nil {
+		return err
+	}
+	d.tried = true
+	return catalog.Commit(ctx, s, text)
+}
+
+// text is the manifest, made by the first sink that is ready for it and the same for all. Nobody can see the backup before.
+func (r *runner) text(clock time.Time) ([]byte, error) {
+	r.noteOnce.Do(func() {
+		m := r.manifest
+		m.BucketTime, m.Finished = clock, r.Now().UTC()
+		if r.note, r.noteErr = catalog.Encode(m, r.Signers...); r.noteErr != nil {
+			return
+		}
+		// What is reported is what a reader will find, not what we believe to have written.
+		r.manifest, _, r.noteErr = catalog.Decode(r.note, catalog.Trust{})
+	})
+	return r.note, r.noteErr
+}
+
+// outcome is an error unless some sink holds the backup.
+func (r *runner) outcome(ctx context.Context) error {
+	var failed []error
+	tried := false
+	for _, d := range r.deliveries {
+		if d.Err == nil {
+			return nil
+		}
+		failed, tried = append(failed, d.Err), tried || d.tried
+	}
+	err := fmt.Errorf("no sink holds the backup: %w", errors.Join(failed...))
+	switch {
+	case tried:
+		return &UncertainError{r.manifest.ID, err}
+	case ctx.Err() != nil:
+		return fmt.Errorf("ended before the commit: %w", context.Cause(ctx))
+	}
+	return err
 }
 
 // readBack proves without any private key that what the sink holds decrypts to the snapshot.
 func (r *runner) readBack(ctx context.Context, s catalog.Named) error {
-	body, err := s.Open(ctx, r.manifest.Sealed.Key, 0)
+	body, err := s.Open(ctx, r.key, 0)
 	if err != nil {
 		return err
 	}
@@ -91,45 +124,6 @@ func clockOf(ctx context.Context, s sinks.Sink, key string) time.Time {
 		return o.ModTime.UTC()
 	}
 	return time.Time{}
-}
-
-// commit writes the manifest, the same text for all, to every sink that was read back. Nobody can see the backup before.
-func (r *runner) commit(ctx context.Context) error {
-	r.enter(PhaseCommit)
-	if ctx.Err() != nil { // nothing was begun, so this is certain
-		return fmt.Errorf("ended before the commit: %w", context.Cause(ctx))
-	}
-	tried := false
-	for _, d := range r.deliveries {
-		tried = tried || d.Err == nil
-		if d.Err == nil && r.manifest.BucketTime.IsZero() {
-			r.manifest.BucketTime = d.clock
-		}
-	}
-	r.manifest.Finished = r.Now().UTC()
-	text, err := catalog.Encode(r.manifest, r.Signers...)
-	if err != nil {
-		return err
-	}
-	// What is reported is what a reader will find, not what we believe to have written.
-	if r.manifest, _, err = catalog.Decode(text, catalog.Trust{}); err != nil {
-		return err
-	}
-	r.eachSound(func(_ int, s catalog.Named) error {
-		return catalog.Commit(ctx, s, text)
-	})
-	var failed []error
-	for _, d := range r.deliveries {
-		if d.Err == nil {
-			return nil
-		}
-		failed = append(failed, d.Err)
-	}
-	err = fmt.Errorf("no sink holds the backup: %w", errors.Join(failed...))
-	if tried {
-		err = &UncertainError{r.manifest.ID, err}
-	}
-	return err
 }
 
 // uploads adds up how far the bodies of all sinks were read. A body may be read twice (to sign it, or again after a lost

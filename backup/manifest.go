@@ -19,7 +19,7 @@ func (r *runner) identify() error {
 	seal, info := r.seal, r.info
 	r.manifest = catalog.Manifest{
 		ID: id, Cluster: r.Cluster,
-		Started: r.started, Finished: r.Now().UTC(), // for Link; commit sets the final time
+		Started: r.started, Finished: r.Now().UTC(), // for Link; text sets the final time
 		Quorum:  r.found.Quorum,
 		Lineage: catalog.Lineage{EtcdClusterID: catalog.HexID(r.found.ClusterID)},
 		Source:  r.describeSource(),
@@ -40,6 +40,7 @@ func (r *runner) identify() error {
 		ToolVersion: r.Tool,
 	}
 	r.before.Link(&r.manifest)
+	r.key = r.manifest.Sealed.Key
 	return nil
 }
 

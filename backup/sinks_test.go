@@ -199,14 +199,59 @@ func (m *meet) wait() error {
 	}
 }
 
-func TestNoManifestIsPutBeforeEverySinkWasReadToItsEnd(t *testing.T) {
+func TestASinkThatHangsUntilTheTimeoutDoesNotCostTheSoundOne(t *testing.T) {
+	t.Parallel()
+	for _, where := range []string{"put", "open"} {
+		t.Run(where, func(t *testing.T) {
+			t.Parallel()
+			sound, hung := mem.New(), &liar{Sink: mem.New()}
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			hang := func() error {
+				for ctx.Err() == nil && !exists(ctx, sound, manifests) { // the sound one is committed meanwhile
+					time.Sleep(10 * time.Millisecond)
+				}
+				cancel()
+				return ctx.Err()
+			}
+			hung.put = func(_ context.Context, _ string, honest func() error) error {
+				if where == "put" {
+					return hang()
+				}
+				return honest()
+			}
+			hung.open = func(_ context.Context, _ string, honest func() (io.ReadCloser, error)) (io.ReadCloser, error) {
+				return nil, hang()
+			}
+			h := newHouse(t, cluster(t, 1).Endpoints(), sound, hung)
+			r, err := backup.Run(ctx, h.Options)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if failed := r.Failed(); len(failed) != 1 || failed[0].Sink != h.Sinks[1].Name {
+				t.Errorf("failed: %v", failed)
+			}
+		})
+	}
+}
+
+// exists tells whether a sink holds anything under prefix.
+func exists(ctx context.Context, s sinks.Sink, prefix string) bool {
+	for range s.List(ctx, prefix) {
+		return true
+	}
+	return false
+}
+
+// TestNoManifestIsPutBeforeItsSinkWasReadToItsEnd also sees that sinks are served side by side and get one and the same manifest.
+func TestNoManifestIsPutBeforeItsSinkWasReadToItsEnd(t *testing.T) {
 	t.Parallel()
 	const n = 3
-	var d diary
+	diaries := make([]diary, n)
 	putting, reading := meeting(n), meeting(n)
 	all := make([]sinks.Sink, n)
 	for i := range all {
-		s := &liar{Sink: mem.New()}
+		s, d := &liar{Sink: mem.New()}, &diaries[i]
 		s.put = func(_ context.Context, key string, honest func() error) error {
 			if strings.HasPrefix(key, manifests) {
 				d.write("manifest")
@@ -235,9 +280,11 @@ func TestNoManifestIsPutBeforeEverySinkWasReadToItsEnd(t *testing.T) {
 		t.Error(f.Err)
 	}
 	whole := fmt.Sprintf("read %d", r.Manifest.Sealed.Size)
-	d.lines = slices.Compact(d.lines) // a reader may be asked again after its end
-	if want := []string{whole, "manifest"}; !slices.Equal(d.lines, want) {
-		t.Errorf("in order: %q, want %q", d.lines, want)
+	for i := range diaries {
+		lines := slices.Compact(diaries[i].lines) // a reader may be asked again after its end
+		if want := []string{whole, "manifest"}; !slices.Equal(lines, want) {
+			t.Errorf("sink %d, in order: %q, want %q", i, lines, want)
+		}
 	}
 
 	key := catalog.ManifestKey("prod", r.Manifest.ID)

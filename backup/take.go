@@ -81,6 +81,11 @@ func (r *runner) attest(ctx context.Context) error {
 			r.Log.Warn("member was not compared", "endpoint", a.Endpoint, "err", a.Err)
 			continue
 		}
+		if a.Hash.CompactRevision < r.info.CompactRevision { // it lags behind with compacting, and the file can no longer tell
+			r.Log.Warn("member was not compared: it has not compacted as far as the snapshot", "endpoint", a.Endpoint,
+				"compacted", a.Hash.CompactRevision, "snapshot", r.info.CompactRevision)
+			continue
+		}
 		ours, err := r.hashAt(ctx, a.Hash.CompactRevision)
 		if err != nil {
 			return err

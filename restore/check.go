@@ -138,6 +138,12 @@ func (p *Plan) checkPlaces() error {
 		default:
 			return p.exists(d)
 		}
+		if member := insideMember(d.Dir); member != "" {
+			return &Refusal{
+				What: fmt.Sprintf("%s would lie inside %s, which is the data directory of an etcd member", d.Dir, member),
+				Safe: "choose a directory beside it", Err: fs.ErrExist,
+			}
+		}
 	}
 	if p.Out == "" {
 		return nil
@@ -146,6 +152,20 @@ func (p *Plan) checkPlaces() error {
 		return &Refusal{What: p.Out + " is a file", Safe: "choose another directory"}
 	}
 	return nil
+}
+
+// insideMember finds the data directory of an etcd member that dir would lie in, "" if there is none.
+func insideMember(dir string) string {
+	for up := filepath.Dir(dir); ; up = filepath.Dir(up) {
+		for _, part := range []string{"member/wal", "member/snap"} {
+			if st, err := os.Stat(filepath.Join(up, part)); err == nil && st.IsDir() {
+				return up
+			}
+		}
+		if up == filepath.Dir(up) {
+			return ""
+		}
+	}
 }
 
 func (p *Plan) exists(d Target) error {

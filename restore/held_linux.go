@@ -16,15 +16,26 @@ func holderOf(dir string) string {
 	if err != nil {
 		return ""
 	}
-	self := strconv.Itoa(os.Getpid())
+	self, real := strconv.Itoa(os.Getpid()), resolved(dir)
 	for _, p := range procs {
 		if pid := p.Name(); pid != self && strings.Trim(pid, "0123456789") == "" {
-			if toldToUse(pid, dir) || hasOpen(pid, dir) {
+			if toldToUse(pid, dir) || hasOpen(pid, dir) || real != dir && (toldToUse(pid, real) || hasOpen(pid, real)) {
 				return fmt.Sprintf("process %s (%s)", pid, commandName(pid))
 			}
 		}
 	}
 	return ""
+}
+
+// resolved follows the links on the way to a path, as far as it exists.
+func resolved(path string) string {
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		return real
+	}
+	if up := filepath.Dir(path); up != path {
+		return filepath.Join(resolved(up), filepath.Base(path))
+	}
+	return path
 }
 
 // toldToUse looks at the arguments and, where it may, the environment of etcd processes.

@@ -114,11 +114,14 @@ func parseEndpoint(e string, tlsFiles bool) (target, error) {
 	if !strings.Contains(e, "://") {
 		full = map[bool]string{true: "https://", false: "http://"}[tlsFiles] + e
 	}
+	if _, after, secret := strings.Cut(e, "@"); secret {
+		return target{}, configError("endpoint …@%s carries a user or a password: give --user and --password-file instead", after)
+	}
 	u, err := url.Parse(full)
 	if err != nil || u.Hostname() == "" {
 		return target{}, configError("endpoint %q is not an address like https://host:2379", e)
 	}
-	if u.User != nil || u.RawQuery != "" || strings.Trim(u.Path, "/") != "" {
+	if u.RawQuery != "" || strings.Trim(u.Path, "/") != "" {
 		return target{}, configError("endpoint %q holds more than an address like https://host:2379", e)
 	}
 	port := u.Port()

@@ -88,6 +88,9 @@ EXIT STATUS
 // plan finds the source and builds the plan that `restore` and `rehearse` begin from, with the sinks to fetch from.
 func (f *planFlags) plan(ctx context.Context, g *global, cmd *cobra.Command, asked string) (restore.Plan, restore.Deps, error) {
 	var deps restore.Deps
+	if f.maxAge < 0 {
+		return restore.Plan{}, deps, &usageError{fmt.Sprintf("--max-age %s is negative", f.maxAge), "use a duration such as 26h"}
+	}
 	source, trust, head := restore.Source{}, catalog.Trust{}, int64(0)
 	if isFile(asked) {
 		if f.maxAge > 0 {
@@ -96,6 +99,12 @@ func (f *planFlags) plan(ctx context.Context, g *global, cmd *cobra.Command, ask
 		if _, err := f.settle(cmd); err != nil {
 			return restore.Plan{}, deps, err
 		}
+		if f.trustedKeysFile != "" && !f.acceptUnsigned {
+			return restore.Plan{}, deps, &restore.Refusal{
+				What: asked + " is a file, which nobody has signed, and keys are trusted",
+				Safe: "restore a backup from its sink", Override: "--accept-unsigned", Err: catalog.ErrNotAuthentic,
+			}
+		}
 		var err error
 		if source, err = restore.FromFile(ctx, asked, f.raw); err != nil {
 			return restore.Plan{}, deps, err
@@ -103,7 +112,7 @@ func (f *planFlags) plan(ctx context.Context, g *global, cmd *cobra.Command, ask
 	} else {
 		b, err := f.bucket(ctx, g, cmd)
 		if err != nil {
-			return restore.Plan{}, deps, err
+			return restore.Plan{}, deps, orFile(asked, err)
 		}
 		l, err := b.list(ctx, g.streams)
 		if err != nil {
@@ -111,7 +120,7 @@ func (f *planFlags) plan(ctx context.Context, g *global, cmd *cobra.Command, ask
 		}
 		e, err := g.resolve(l, asked)
 		if err != nil {
-			return restore.Plan{}, deps, err
+			return restore.Plan{}, deps, orFile(asked, err)
 		}
 		source, trust, deps.Sinks, head = restore.FromBackup(e, asked), b.trust, b.sinks, headOf(l, e)
 	}
@@ -136,13 +145,16 @@ func headOf(l catalog.Listing, e catalog.Entry) int64 {
 	return head
 }
 
-// isFile tells a path from a selector: ids, latest and before:TIME hold no slash.
-func isFile(asked string) bool {
-	if strings.ContainsRune(asked, '/') {
-		return true
+// isFile tells a path from a selector: ids, latest and before:TIME hold no slash. A file beside us that is called like one must
+// not take the place of a backup in the bucket, so a path needs a slash: ./snapshot.db.
+func isFile(asked string) bool { return strings.ContainsRune(asked, '/') }
+
+// orFile adds to a selector that fits nothing that a file of that name lies here.
+func orFile(asked string, err error) error {
+	if info, stat := os.Stat(asked); err != nil && stat == nil && info.Mode().IsRegular() {
+		return fmt.Errorf("%w (the file %s is meant? write ./%s)", err, asked, asked)
 	}
-	info, err := os.Stat(asked)
-	return err == nil && info.Mode().IsRegular()
+	return err
 }
 
 // keys reads the identities, and warns about one that others on this machine can read.
@@ -163,6 +175,9 @@ func (f *restoreFlags) run(g *global, cmd *cobra.Command, asked string) error {
 	}
 	plan.Out, plan.DataDir, plan.Only, plan.Attempt, plan.NoBump = f.out, f.dataDir, f.member, f.attempt, f.noBump
 	plan.IgnoreRunning = f.ignoreRunning
+	if f.attempt < 1 {
+		return &usageError{fmt.Sprintf("--attempt %d counts no restore", f.attempt), "1 is the first, 2 the next"}
+	}
 	if f.initialCluster != "" {
 		if plan.Members, err = restore.ParseMembers(f.initialCluster); err != nil {
 			return err

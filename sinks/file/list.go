@@ -8,6 +8,7 @@ import (
 	"iter"
 	"os"
 	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -72,14 +73,23 @@ func (w *walk) dir(dir, start string) error {
 			err = w.dir(key, "")
 		case e.Type().IsRegular():
 			err = w.file(key)
-		default:
+		case e.Type()&fs.ModeSymlink != 0 && w.isDir(key):
+			// What lies behind it would be missing from the list without a word.
 			err = foreign(key, e.Type())
+		default:
+			continue // no Put makes links, pipes or devices: somebody else's, and no object
 		}
 		if err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// isDir reports whether a link leads to a directory, wherever that is.
+func (w *walk) isDir(key string) bool {
+	info, err := os.Stat(filepath.Join(w.root.Name(), key))
+	return err == nil && info.IsDir()
 }
 
 // entries reads a directory in the order of the keys below it: what decides is not "a" but "a/", so that a.b comes before a/b.
