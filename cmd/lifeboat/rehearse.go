@@ -30,6 +30,9 @@ func newRehearse(g *global) *cobra.Command {
 HashKV on every member against the backup, key counts per prefix, alarms, a canary written, read and deleted; then
 once more with the revision bump. The live cluster is not touched. Every phase is timed: that is the measured RTO.
 
+The database lies in plain under --dir while it runs (for its owner only), and is removed at the end; what a killed
+rehearsal has left there, the next one removes.
+
 The members run the etcd built into Lifeboat, or --etcd BINARY; several in order are an upgrade rehearsal.
 
 EXIT STATUS
