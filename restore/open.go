@@ -33,7 +33,8 @@ type part struct {
 }
 
 // pour writes src into dst, and hashes it on the way. One goroutine reads, which for a backup means to decrypt and to
-// decompress, while this one hashes and writes. An error from src is returned as it is.
+// decompress, and writes, while this one hashes, which without the processor's help takes the longest. An error from src
+// is returned as it is.
 func pour(ctx context.Context, dst *os.File, src io.Reader, moved func(n int64)) (*poured, error) {
 	full, empty := make(chan part, pourAhead), make(chan []byte, pourAhead)
 	for range pourAhead {
@@ -42,10 +43,10 @@ func pour(ctx context.Context, dst *os.File, src io.Reader, moved func(n int64))
 	done := make(chan struct{})
 	defer func() {
 		close(done)
-		for range full { // until the reader is done with src
+		for range full { // until the other one is done with src and dst
 		}
 	}()
-	go read(src, full, empty, done)
+	go transfer(dst, src, full, empty, done)
 	t := &trailer{h: sha256.New()}
 	out := &poured{}
 	for {
@@ -53,11 +54,7 @@ func pour(ctx context.Context, dst *os.File, src io.Reader, moved func(n int64))
 			return nil, context.Cause(ctx)
 		}
 		p := <-full
-		if _, err := dst.WriteAt(p.data, out.size); err != nil {
-			return nil, err
-		}
 		t.write(p.data)
-		startWriteback(dst, span{out.size, int64(len(p.data))})
 		out.size += int64(len(p.data))
 		moved(int64(len(p.data)))
 		if p.err == io.EOF {
@@ -72,10 +69,10 @@ func pour(ctx context.Context, dst *os.File, src io.Reader, moved func(n int64))
 	return out, nil
 }
 
-// read fills empty buffers from src until that ends or nobody wants more.
-func read(src io.Reader, full chan<- part, empty <-chan []byte, done <-chan struct{}) {
+// transfer fills empty buffers from src, and writes them to dst, until src ends or nobody wants more.
+func transfer(dst *os.File, src io.Reader, full chan<- part, empty <-chan []byte, done <-chan struct{}) {
 	defer close(full)
-	for {
+	for off := int64(0); ; {
 		var buf []byte
 		select {
 		case buf = <-empty:
@@ -83,6 +80,11 @@ func read(src io.Reader, full chan<- part, empty <-chan []byte, done <-chan stru
 			return
 		}
 		n, err := fill(src, buf)
+		if _, bad := dst.WriteAt(buf[:n], off); bad != nil {
+			err = bad
+		}
+		startWriteback(dst, span{off, int64(n)})
+		off += int64(n)
 		select {
 		case full <- part{buf[:n], err}:
 		case <-done:
