@@ -63,7 +63,7 @@ func TestADamagedDirectoryEndsInAReport(t *testing.T) {
 		"meta zeroed":    func(dir string) error { return overwrite(db(dir), 0, make([]byte, 2*4096)) },
 		"pages zeroed":   func(dir string) error { return overwrite(db(dir), 4*4096, make([]byte, 16*4096)) },
 		"no database":    func(dir string) error { return os.Remove(db(dir)) },
-		"log of another": func(dir string) error { return takeLog(dir, strings.Replace(dir, "-2", "-3", 1)) },
+		"log of another": func(dir string) error { return takeLog(dir, filepath.Join(filepath.Dir(dir), strings.Replace(filepath.Base(dir), "-2", "-3", 1))) },
 		"garbage in log": func(dir string) error {
 			return overwriteFirst(filepath.Join(dir, "member", "wal"), 200, bytes.Repeat([]byte{0x5a}, 400))
 		},
