@@ -59,11 +59,13 @@ func TestADamagedDirectoryEndsInAReport(t *testing.T) {
 	db := func(dir string) string { return filepath.Join(dir, "member", "snap", "db") }
 	named := map[string]string{"log of another": "rehearsal-"} // two of one id: etcd may choke on either
 	for name, damage := range map[string]func(dir string) error{
-		"truncated":      func(dir string) error { return os.Truncate(db(dir), 40960) },
-		"meta zeroed":    func(dir string) error { return overwrite(db(dir), 0, make([]byte, 2*4096)) },
-		"pages zeroed":   func(dir string) error { return overwrite(db(dir), 4*4096, make([]byte, 16*4096)) },
-		"no database":    func(dir string) error { return os.Remove(db(dir)) },
-		"log of another": func(dir string) error { return takeLog(dir, filepath.Join(filepath.Dir(dir), strings.Replace(filepath.Base(dir), "-2", "-3", 1))) },
+		"truncated":    func(dir string) error { return os.Truncate(db(dir), 40960) },
+		"meta zeroed":  func(dir string) error { return overwrite(db(dir), 0, make([]byte, 2*4096)) },
+		"pages zeroed": func(dir string) error { return overwrite(db(dir), 4*4096, make([]byte, 16*4096)) },
+		"no database":  func(dir string) error { return os.Remove(db(dir)) },
+		"log of another": func(dir string) error {
+			return takeLog(dir, filepath.Join(filepath.Dir(dir), strings.Replace(filepath.Base(dir), "-2", "-3", 1)))
+		},
 		"garbage in log": func(dir string) error {
 			return overwriteFirst(filepath.Join(dir, "member", "wal"), 200, bytes.Repeat([]byte{0x5a}, 400))
 		},
