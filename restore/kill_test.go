@@ -58,6 +58,7 @@ func (g gallows) failAt(t *testing.T, point string, exists, cancelled, named, la
 		}
 		return boom
 	}
+	defer forget(t, parent)
 	_, err := Run(ctx, g.plan(out), d)
 	if err == nil && cancelled && last {
 		return // too late to be stopped: the directories were complete
@@ -89,6 +90,7 @@ func TestAKillAtAnyPointLeavesNothingStartable(t *testing.T) {
 					finishing := strings.HasPrefix(point, "database of") || strings.HasPrefix(point, "log of") || point == "complete" || strings.HasPrefix(point, "move ")
 					g.aftermath(t, parent, out, !named && !finishing)
 					g.again(t, parent, out)
+					forget(t, parent)
 				}
 			})
 		}
@@ -153,6 +155,7 @@ func TestKillsAtRandomMomentsLeaveNothingStartable(t *testing.T) {
 		histogram[last]++
 		g.aftermath(t, parent, out, false)
 		g.again(t, parent, out)
+		forget(t, parent)
 	}
 	lab.Report(t, "%d kills, by the last point passed: %v", kills, histogram)
 }
