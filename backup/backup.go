@@ -25,7 +25,8 @@ import (
 // how far it came.
 type Phase string
 
-// The phases in their order. Sealing runs beside saving and has no phase of its own.
+// The phases in their order. Sealing runs beside saving and has no phase of its own. From the upload on the sinks go at their own
+// pace, and a phase begins when the first of them reaches it.
 const (
 	PhaseSurvey   Phase = "survey"    // status of every endpoint, manifests already in the sinks
 	PhaseSave     Phase = "save"      // the Snapshot RPC into the spool; sealing runs along
@@ -121,7 +122,8 @@ func (e *UncertainError) Hint() string {
 const writeBackStep = 8 << 20
 
 // Run takes one backup. It returns a result when at least one sink holds the committed backup (see Result.Failed for the
-// others), and an error when none does; then nothing is visible anywhere, and what was uploaded is without a manifest.
+// others), and an error when none is known to; then what was uploaded is without a manifest and nothing is visible, unless
+// the error is an *UncertainError.
 //
 // Errors match snapshot.ErrUnavailable (etcd), *sinks.Error (a sink), crypto.ErrDamaged or snapshot.ErrDamaged (bytes that
 // are not what was written).
