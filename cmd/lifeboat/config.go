@@ -122,18 +122,60 @@ func (c *configFile) check(path string) error {
 	return nil
 }
 
-var unknownField = regexp.MustCompile(`line (\d+): field (\S+) not found in type \S+`)
+var (
+	unknownField = regexp.MustCompile(`^(line \d+): field (\S+) not found in type `)
+	wrongShape   = regexp.MustCompile(`^(line \d+): cannot unmarshal !!(\w+)(?s:.*?) into (.*)$`)
+)
 
 // yamlComplaint says in our users' words what the YAML decoder says in Go's.
 func yamlComplaint(err error) string {
+	var shapes *yaml.TypeError
+	if !errors.As(err, &shapes) {
+		return strings.Join(strings.Fields(strings.TrimPrefix(err.Error(), "yaml: ")), " ")
+	}
 	var all []string
-	for _, m := range unknownField.FindAllStringSubmatch(err.Error(), -1) {
-		all = append(all, fmt.Sprintf("line %s: unknown key %q", m[1], m[2]))
+	for _, e := range shapes.Errors {
+		if m := unknownField.FindStringSubmatch(e); m != nil {
+			all = append(all, fmt.Sprintf("%s: unknown key %q", m[1], m[2]))
+		} else if m := wrongShape.FindStringSubmatch(e); m != nil {
+			all = append(all, fmt.Sprintf("%s: found %s where %s belongs", m[1], yamlShape(m[2]), goShape(m[3])))
+		} else {
+			all = append(all, strings.Join(strings.Fields(e), " "))
+		}
 	}
-	if len(all) > 0 {
-		return strings.Join(all, "; ")
+	return strings.Join(all, "; ")
+}
+
+// yamlShape names what a YAML tag stands for.
+func yamlShape(tag string) string {
+	switch tag {
+	case "seq":
+		return "a list"
+	case "map":
+		return "keys with values"
+	case "null":
+		return "nothing"
+	case "int", "float":
+		return "a number"
 	}
-	return strings.Join(strings.Fields(strings.TrimPrefix(err.Error(), "yaml: ")), " ")
+	return "text"
+}
+
+// goShape names what a Go type reads.
+func goShape(kind string) string {
+	switch {
+	case strings.HasPrefix(kind, "[]"):
+		return "a list"
+	case strings.HasPrefix(kind, "int"), strings.HasPrefix(kind, "float"):
+		return "a number"
+	case kind == "time.Duration":
+		return "a duration like 36h"
+	case kind == "bool":
+		return "true or false"
+	case kind == "string":
+		return "text"
+	}
+	return "a block of keys with values"
 }
 
 // sinkPlace is a sink before it is opened: its URL and the files that go with it.
