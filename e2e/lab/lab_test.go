@@ -64,13 +64,28 @@ func TestClusterWithAuthenticationServesRoot(t *testing.T) {
 	c.HashKV(t, 0)
 }
 
-func TestMinIOStoresInAFreshBucket(t *testing.T) {
+func TestS3ServersStoreInFreshBuckets(t *testing.T) {
 	t.Parallel()
-	server := lab.StartMinIO(t)
-	bucket := server.Bucket(t)
-	if other := server.Bucket(t); other == bucket {
-		t.Errorf("bucket %s was given twice", bucket)
+	for name, start := range map[string]func() *lab.S3{
+		"MinIO":     func() *lab.S3 { return lab.StartMinIO(t) },
+		"VersityGW": func() *lab.S3 { return lab.StartVersityGW(t) },
+	} {
+		server := start()
+		if server.Name != name {
+			t.Errorf("%s calls itself %s", name, server.Name)
+		}
+		bucket := server.Bucket(t)
+		if other := server.Bucket(t); other == bucket {
+			t.Errorf("bucket %s was given twice", bucket)
+		}
+		for _, bucket := range []string{bucket, server.VersionedBucket(t), server.LockedBucket(t)} {
+			storesAndReads(t, server, bucket)
+		}
 	}
+}
+
+func storesAndReads(t *testing.T, server *lab.S3, bucket string) {
+	t.Helper()
 	cli := server.Client()
 	_, err := cli.PutObject(t.Context(), &s3.PutObjectInput{Bucket: &bucket, Key: aws.String("k"), Body: strings.NewReader("v")})
 	if err != nil {

@@ -30,7 +30,7 @@ const part = 5 << 20
 
 // A place is a bucket of a real server, with what a test needs to make sinks of it and to look behind them.
 type place struct {
-	*lab.MinIO
+	*lab.S3
 	bucket string
 }
 
@@ -45,7 +45,7 @@ func TestAgainstMinIO(t *testing.T) {
 		for name, run := range group {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
-				run(t, place{MinIO: server, bucket: server.Bucket(t)})
+				run(t, place{S3: server, bucket: server.Bucket(t)})
 			})
 		}
 	}

@@ -1,0 +1,166 @@
+package lab
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+
+	"github.com/lifeboat-dr/lifeboat/internal/child"
+	"github.com/lifeboat-dr/lifeboat/internal/member"
+)
+
+// Region is what the S3 servers of the lab call theirs.
+const Region = "us-east-1"
+
+// An S3 is a running server that speaks S3, ended with the test that started it.
+type S3 struct {
+	Name                 string // of the product, such as MinIO
+	URL                  string // http://127.0.0.1:PORT
+	AccessKey, SecretKey string // of its root
+	CredentialsFile      string // both keys, in the form AWS's tools read
+	Dir                  string // what it stores
+}
+
+// newS3 finds a port, makes up keys and writes them down. What the server writes goes below dir.
+func newS3(t testing.TB, name, dir string) *S3 {
+	t.Helper()
+	ports, err := member.FreePorts(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &S3{
+		Name:      name,
+		URL:       fmt.Sprintf("http://127.0.0.1:%d", ports[0]),
+		AccessKey: "lab-" + rand.Text()[:12],
+		SecretKey: rand.Text(),
+		Dir:       filepath.Join(dir, "data"),
+	}
+	s.CredentialsFile = WriteCredentials(t, filepath.Join(dir, "credentials"), s.AccessKey, s.SecretKey, "")
+	return s
+}
+
+func (s *S3) address() string { return strings.TrimPrefix(s.URL, "http://") }
+
+// WriteCredentials writes an AWS shared credentials file with the profile "default", all at once as whoever rotates credentials
+// should, and returns its name. The session token may be empty.
+func WriteCredentials(t testing.TB, file, access, secret, session string) string {
+	t.Helper()
+	text := fmt.Sprintf("[default]\naws_access_key_id = %s\naws_secret_access_key = %s\n", access, secret)
+	if session != "" {
+		text += "aws_session_token = " + session + "\n"
+	}
+	if err := os.WriteFile(file+".new", []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(file+".new", file); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+// serve starts the server and returns when the path answers with the status.
+func (s *S3) serve(t testing.TB, cmd *exec.Cmd, path string, status int) {
+	t.Helper()
+	log, err := os.Create(filepath.Join(filepath.Dir(s.Dir), "server.log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close()
+	cmd.Stdout, cmd.Stderr = log, log
+	exit, err := child.Start(cmd)
+	if err != nil {
+		t.Fatalf("start %s: %v", s.Name, err)
+	}
+	ended := make(chan struct{})
+	go func() {
+		<-exit
+		close(ended)
+	}()
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		<-ended
+	})
+	for deadline := time.Now().Add(ready); ; {
+		resp, err := http.Get(s.URL + path)
+		if err == nil {
+			_ = resp.Body.Close()
+			if resp.StatusCode == status {
+				return
+			}
+			err = fmt.Errorf("status %s", resp.Status)
+		}
+		select {
+		case <-ended:
+			text, _ := os.ReadFile(log.Name())
+			t.Fatalf("%s ended: %s", s.Name, text)
+		case <-time.After(20 * time.Millisecond):
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%s does not serve after %v: %v", s.Name, ready, err)
+		}
+	}
+}
+
+// Client returns a client with the server's root credentials.
+func (s *S3) Client() *s3.Client {
+	return s3.New(s3.Options{
+		BaseEndpoint: aws.String(s.URL),
+		Region:       Region,
+		UsePathStyle: true,
+		Credentials:  credentials.NewStaticCredentialsProvider(s.AccessKey, s.SecretKey, ""),
+	})
+}
+
+// Bucket creates a bucket of a name nobody else uses and returns the name.
+func (s *S3) Bucket(t testing.TB) string {
+	t.Helper()
+	return s.bucket(t, false)
+}
+
+// LockedBucket creates a bucket with object lock, and therefore versioning, but without a default retention.
+func (s *S3) LockedBucket(t testing.TB) string {
+	t.Helper()
+	return s.bucket(t, true)
+}
+
+// VersionedBucket creates a bucket that keeps old versions.
+func (s *S3) VersionedBucket(t testing.TB) string {
+	t.Helper()
+	name := s.bucket(t, false)
+	ctx, cancel := context.WithTimeout(t.Context(), ready)
+	defer cancel()
+	if _, err := s.Client().PutBucketVersioning(ctx, &s3.PutBucketVersioningInput{
+		Bucket: &name, VersioningConfiguration: &types.VersioningConfiguration{Status: types.BucketVersioningStatusEnabled},
+	}); err != nil {
+		t.Fatalf("turn on versioning: %v", err)
+	}
+	return name
+}
+
+func (s *S3) bucket(t testing.TB, locked bool) string {
+	t.Helper()
+	name := "lab-" + strings.ToLower(rand.Text()[:16])
+	ctx, cancel := context.WithTimeout(t.Context(), ready)
+	defer cancel()
+	if _, err := s.Client().CreateBucket(ctx, &s3.CreateBucketInput{Bucket: &name, ObjectLockEnabledForBucket: &locked}); err != nil {
+		t.Fatalf("create bucket: %v", err)
+	}
+	return name
+}
+
+// SinkURL is how a bucket of this server is named to Lifeboat, without a prefix.
+func (s *S3) SinkURL(bucket string) string {
+	return fmt.Sprintf("s3://%s?endpoint=%s&region=%s&path-style=true", bucket, s.URL, Region)
+}
