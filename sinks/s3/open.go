@@ -20,6 +20,11 @@ const maxReopens = 3
 
 // Open implements [sinks.Sink].
 func (s *Sink) Open(ctx context.Context, key string, off int64) (io.ReadCloser, error) {
+	return s.open(ctx, key, nil, off)
+}
+
+// open reads an object, or the given version of it.
+func (s *Sink) open(ctx context.Context, key string, version *string, off int64) (io.ReadCloser, error) {
 	op := s.operation("open", key)
 	if err := errors.Join(sinks.CheckKey(key), ctx.Err()); err != nil {
 		return nil, op.fail(err)
@@ -29,11 +34,11 @@ func (s *Sink) Open(ctx context.Context, key string, off int64) (io.ReadCloser, 
 	}
 	r := &reader{off: off, op: s.operation("read", key), ended: ctx.Err}
 	r.get = func(op *operation, off int64, etag *string) (*s3.GetObjectOutput, error) {
-		return s.get(ctx, op, key, off, etag)
+		return s.get(ctx, op, key, version, off, etag)
 	}
 	out, err := r.get(op, off, nil)
 	if code(err) == "InvalidRange" || status(err) == http.StatusRequestedRangeNotSatisfiable {
-		return s.openEnd(ctx, op, key, off)
+		return s.openEnd(ctx, op, key, version, off)
 	}
 	if err != nil {
 		return nil, op.fail(err)
@@ -43,9 +48,9 @@ func (s *Sink) Open(ctx context.Context, key string, off int64) (io.ReadCloser, 
 }
 
 // get asks for an object from a byte on.
-func (s *Sink) get(ctx context.Context, op *operation, key string, off int64, etag *string) (*s3.GetObjectOutput, error) {
+func (s *Sink) get(ctx context.Context, op *operation, key string, version *string, off int64, etag *string) (*s3.GetObjectOutput, error) {
 	full := s.prefix + key
-	in := &s3.GetObjectInput{Bucket: &s.o.Bucket, Key: &full, IfMatch: etag}
+	in := &s3.GetObjectInput{Bucket: &s.o.Bucket, Key: &full, VersionId: version, IfMatch: etag}
 	if off > 0 { // any range of an empty object is refused
 		in.Range = aws.String(fmt.Sprintf("bytes=%d-", off))
 	}
@@ -71,9 +76,9 @@ func rangeBegin(header *string) int64 {
 }
 
 // openEnd finds out what a refused range means: at the end there is nothing to read, after it there is a mistake.
-func (s *Sink) openEnd(ctx context.Context, op *operation, key string, off int64) (io.ReadCloser, error) {
+func (s *Sink) openEnd(ctx context.Context, op *operation, key string, version *string, off int64) (io.ReadCloser, error) {
 	full := s.prefix + key
-	head, err := s.client.HeadObject(ctx, &s3.HeadObjectInput{Bucket: &s.o.Bucket, Key: &full}, op.attempt().option)
+	head, err := s.client.HeadObject(ctx, &s3.HeadObjectInput{Bucket: &s.o.Bucket, Key: &full, VersionId: version}, op.attempt().option)
 	if err == nil {
 		err = sinks.CheckOffset(off, aws.ToInt64(head.ContentLength))
 	}
