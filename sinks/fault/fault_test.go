@@ -1,0 +1,208 @@
+package fault_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/lifeboat-dr/lifeboat/sinks"
+	"github.com/lifeboat-dr/lifeboat/sinks/conform"
+	"github.com/lifeboat-dr/lifeboat/sinks/fault"
+	"github.com/lifeboat-dr/lifeboat/sinks/mem"
+)
+
+const (
+	key  = "some/key"
+	text = "sixteen letters."
+)
+
+func TestWithoutAFaultTheContractHolds(t *testing.T) {
+	t.Parallel()
+	s := fault.New(fault.Options{}).Of(mem.New())
+	for _, c := range conform.Checks() {
+		t.Run(c.Name, func(t *testing.T) {
+			t.Parallel()
+			if err := c.Run(t.Context(), s, ""); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// script makes every kind of call once and tells what became of each.
+func script(ctx context.Context, s sinks.Sink) map[fault.Op]error {
+	got := map[fault.Op]error{fault.Put: s.Put(ctx, "new", strings.NewReader(text), int64(len(text)))}
+	for _, err := range s.List(ctx, "some/") {
+		if err != nil {
+			got[fault.List] = err
+		}
+	}
+	r, err := s.Open(ctx, key, 0)
+	if got[fault.Open] = err; err == nil {
+		data, err := io.ReadAll(r)
+		if got[fault.Read] = errors.Join(err, r.Close()); err == nil && string(data) != text {
+			got[fault.Read] = fmt.Errorf("a lie: %q", data)
+		}
+	}
+	got[fault.Delete] = s.Delete(ctx, key)
+	return got
+}
+
+// filled is a sink in memory with one object.
+func filled(t *testing.T) *mem.Sink {
+	t.Helper()
+	m := mem.New()
+	if err := m.Put(t.Context(), key, strings.NewReader(text), int64(len(text))); err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+func holds(t *testing.T, m *mem.Sink, key string) bool {
+	t.Helper()
+	r, err := m.Open(t.Context(), key, 0)
+	if err == nil {
+		_ = r.Close()
+	}
+	return err == nil
+}
+
+// matches is what every kind of fault must match, besides ErrInjected.
+func matches() map[fault.Kind]error {
+	return map[fault.Kind]error{
+		fault.Short: io.ErrUnexpectedEOF, fault.EOF: io.EOF, fault.Hang: sinks.ErrStalled,
+		fault.Forbidden: fs.ErrPermission, fault.Expired: fs.ErrPermission, fault.Exists: fs.ErrExist,
+	}
+}
+
+// TestEveryFaultIsDoneAtEveryCallAndDoesWhatItSays goes through all calls of a script and all kinds.
+func TestEveryFaultIsDoneAtEveryCallAndDoesWhatItSays(t *testing.T) {
+	t.Parallel()
+	clean := fault.New(fault.Options{})
+	for op, err := range script(t.Context(), clean.Of(filled(t))) {
+		if err != nil {
+			t.Fatalf("%s without a fault: %v", op, err)
+		}
+	}
+	calls := clean.Calls()
+	// A listing has a call for its one object and one for its end, a reader one for the bytes and one for the end.
+	if len(calls) != 7 {
+		t.Fatalf("calls: %v", calls)
+	}
+	for _, c := range calls {
+		for _, kind := range fault.Kinds() {
+			t.Run(fmt.Sprintf("%s/%s", c, kind), func(t *testing.T) {
+				m := filled(t)
+				f := fault.New(fault.Options{At: c.Same, Kind: kind, Stall: time.Millisecond})
+				got := script(t.Context(), f.Of(m))
+				if f.Injected() != 1 {
+					t.Fatalf("the fault was done %d times", f.Injected())
+				}
+				for op, err := range got {
+					if op != c.Op && err != nil {
+						t.Errorf("%s fails as well: %v", op, err)
+					}
+				}
+				judge(t, c, kind, got[c.Op])
+				if put := holds(t, m, "new"); put != (c.Op != fault.Put || kind == fault.After) {
+					t.Errorf("the new object is there: %v", put)
+				}
+				if left := holds(t, m, key); left != (c.Op == fault.Delete && kind != fault.After) {
+					t.Errorf("the deleted object is there: %v", left)
+				}
+			})
+		}
+	}
+}
+
+// judge looks at the error of the call that was to fail.
+func judge(t *testing.T, c fault.Call, kind fault.Kind, err error) {
+	t.Helper()
+	if c.Op == fault.Read && kind == fault.EOF {
+		if lied := err != nil && err.Error() == `a lie: ""`; lied != (c.Nth == 0) { // the second read has nothing to add
+			t.Errorf("the end that came too early gives: %v", err)
+		}
+		return
+	}
+	var e *sinks.Error
+	if !errors.As(err, &e) || e.Op != string(c.Op) || e.Sink != "memory" || !errors.Is(err, fault.ErrInjected) {
+		t.Errorf("error %v", err)
+	}
+	for other, want := range matches() {
+		if same := want == matches()[kind]; errors.Is(err, want) != same {
+			t.Errorf("error %v, of the kind of %s", err, other)
+		}
+	}
+}
+
+func TestReadsThatFailGiveWhatTheySay(t *testing.T) {
+	t.Parallel()
+	for kind, want := range map[fault.Kind]string{fault.Before: "", fault.After: text, fault.Short: text[:8], fault.EOF: ""} {
+		f := fault.New(fault.Options{At: fault.Index(1), Kind: kind})
+		r, err := f.Of(filled(t)).Open(t.Context(), key, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		buf := make([]byte, len(text))
+		n, err := r.Read(buf)
+		if string(buf[:n]) != want || err == nil {
+			t.Errorf("%s: %q, %v", kind, buf[:n], err)
+		}
+		if n, again := r.Read(buf); n > 0 || !errors.Is(again, err) {
+			t.Errorf("%s, asked again: %d bytes, %v", kind, n, again)
+		}
+	}
+}
+
+func TestHangsEndWithTheStallDeadlineOrTheContext(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		f := fault.New(fault.Options{At: fault.Index(0), Kind: fault.Hang, Lasting: true})
+		if err := f.Of(mem.New()).Delete(t.Context(), key); !errors.Is(err, sinks.ErrStalled) || time.Since(began) != sinks.StallAfter {
+			t.Errorf("after %s: %v", time.Since(began), err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		began = time.Now()
+		if err := f.Of(mem.New()).Delete(ctx, key); !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, sinks.ErrStalled) || time.Since(began) != time.Second {
+			t.Errorf("after %s: %v", time.Since(began), err)
+		}
+	})
+}
+
+func TestALastingFaultGoesOnAndAnotherDoesNot(t *testing.T) {
+	t.Parallel()
+	for _, lasting := range []bool{false, true} {
+		f := fault.New(fault.Options{At: fault.Index(1), Kind: fault.Unavailable, Lasting: lasting})
+		s, failed := f.Of(mem.New()), 0
+		for range 5 {
+			if s.Delete(t.Context(), key) != nil {
+				failed++
+			}
+		}
+		if want := map[bool]int{false: 1, true: 4}[lasting]; failed != want || f.Injected() != want {
+			t.Errorf("lasting %v: %d failed, and %d were injected", lasting, failed, f.Injected())
+		}
+	}
+}
+
+func TestCallsAreNamedWithoutChance(t *testing.T) {
+	t.Parallel()
+	f := fault.New(fault.Options{Name: func(key string) string { return strings.TrimRight(key, "0123456789") }})
+	s := f.Of(mem.New())
+	for _, key := range []string{"a-17", "a-4", "b-1"} {
+		if err := s.Delete(t.Context(), key); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := fmt.Sprint(f.Calls()); got != "[delete a- #0 delete a- #1 delete b- #0]" {
+		t.Error(got)
+	}
+}
