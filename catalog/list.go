@@ -25,6 +25,11 @@ type Entry struct {
 	Held       bool      `json:"held"`        // a person forbade its removal
 	Doubts     []string  `json:"doubts"`      // why its lineage is suspect; none, or no longer, if empty
 	Cleared    bool      `json:"cleared"`     // it was suspect because a sink could not be read, and that turned out to hide nothing
+
+	// Reports are the newest of each kind, oldest first; signed by a trusted key where there are trusted keys.
+	Reports []Report `json:"-"`
+	// ReportsUnread says that a report is there and could not be read.
+	ReportsUnread bool `json:"-"`
 }
 
 // A Gap is a manifest named as predecessor that is in no sink. Pruning makes gaps; so does whoever removes backups.
@@ -41,11 +46,15 @@ type Listing struct {
 	Gaps     []Gap
 	// IgnoredMarks counts marks without the signature of a trusted key where there are trusted keys.
 	IgnoredMarks int
+	// IgnoredReports counts, among the reports that were looked at, those without the signature of a trusted key where there are trusted keys.
+	IgnoredReports int
+	// CrossCheck is the newest comparison of the cluster's members, of whichever backup; nil if there is none.
+	CrossCheck *Report
 	// Others names the other clusters in the sinks, and is filled only if there is nothing of this one.
 	Others []string
 }
 
-// List reads every manifest and mark of a cluster from every sink, several at once. Without a name the cluster is the one that is there;
+// List reads every manifest and mark of a cluster from every sink, several at once, and the reports that decide. Without a name the cluster is the one that is there;
 // *SeveralClustersError if there are several. Manifests that are damaged, foreign, not authentic or different between
 // sinks, and sinks that cannot be reached, are told as problems. It is an error only if no sink can be read.
 func List(ctx context.Context, ss []Named, cluster string, t Trust) (Listing, error) {
@@ -69,7 +78,10 @@ func List(ctx context.Context, ss []Named, cluster string, t Trust) (Listing, er
 		if held[i].manifests, err = fetchAll(ctx, ss[i], manifests(cluster)); err != nil {
 			return err
 		}
-		held[i].marks, err = fetchAll(ctx, ss[i], marks(cluster))
+		if held[i].marks, err = fetchAll(ctx, ss[i], marks(cluster)); err != nil {
+			return err
+		}
+		held[i].reports, err = listReports(ctx, ss[i], cluster)
 		return err
 	})
 	if err != nil {
@@ -78,6 +90,10 @@ func List(ctx context.Context, ss []Named, cluster string, t Trust) (Listing, er
 	l.Problems = problems
 	l.mergeManifests(ss, held, t)
 	l.mergeMarks(ss, held, t)
+	l.readReports(ctx, ss, held, t)
+	if err := ctx.Err(); err != nil {
+		return Listing{}, fmt.Errorf("list backups: %w", err)
+	}
 	l.checkChain()
 	l.clearUnseen()
 	l.doubt()
@@ -150,7 +166,10 @@ func eachSink(ctx context.Context, ss []Named, f func(ctx context.Context, i int
 }
 
 // holdings is what one sink holds; nothing if it could not be read.
-type holdings struct{ manifests, marks []fetched }
+type holdings struct {
+	manifests, marks []fetched
+	reports          []string // keys
+}
 
 // fetched is a note as it came, or why it did not.
 type fetched struct {

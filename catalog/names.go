@@ -102,9 +102,9 @@ func MarkKey(cluster string, id ID, at time.Time, kind MarkKind) string {
 	return marks(cluster) + string(id) + "/" + at.UTC().Format(eventTime) + "-" + string(kind) + ".note"
 }
 
-// ReportKey returns the key of a report on a backup; kind tells what was done: verify, rehearse.
+// ReportKey returns the key of a report on a backup; kind tells what was done: verify, verify-deep, rehearse, cross-check, delivery.
 func ReportKey(cluster string, id ID, at time.Time, kind string) string {
-	return root + cluster + "/reports/" + string(id) + "/" + at.UTC().Format(eventTime) + "-" + kind + ".note"
+	return reports(cluster) + string(id) + "/" + at.UTC().Format(eventTime) + "-" + kind + ".note"
 }
 
 // SidecarKey returns the key of the file key of a backup for a recipient that came later.
@@ -115,6 +115,8 @@ func SidecarKey(cluster string, id ID, fingerprint string) string {
 func manifests(cluster string) string { return root + cluster + "/manifests/" }
 
 func marks(cluster string) string { return root + cluster + "/marks/" }
+
+func reports(cluster string) string { return root + cluster + "/reports/" }
 
 // parseManifestKey undoes ManifestKey for keys that begin with manifests(cluster).
 func parseManifestKey(cluster, key string) (ID, error) {

@@ -11,7 +11,7 @@ import (
 	"golang.org/x/mod/sumdb/note"
 )
 
-// Manifests and marks are C2SP signed notes whose text is one line of JSON. Unsigned ones are that line and nothing else.
+// Manifests, marks and reports are C2SP signed notes whose text is one line of JSON. Unsigned ones are that line and nothing else.
 
 // maxNote bounds a note in bytes, signatures included.
 const maxNote = 64 << 10

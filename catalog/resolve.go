@@ -17,6 +17,7 @@ type Skip struct {
 //
 //   - an id, or the beginning of one that fits one backup only: that one, suspect or not;
 //   - latest: the newest of the newest accepted lineage;
+//   - latest-verified: the newest of an accepted lineage that is proven, see Entry.Proven;
 //   - before:TIME: the newest of an accepted lineage that was finished by then, so it holds nothing that came later. TIME is
 //     2026-11-20T14:32:00Z (RFC 3339, any zone), or in UTC 2026-11-20T14:32, 2026-11-20 14:32, with seconds or without, 2026-11-20
 //     (its beginning), 14:32 (the last one).
@@ -25,31 +26,44 @@ type Skip struct {
 // of exactly that backup.
 func (l Listing) Resolve(selector string, now time.Time) (Entry, []Skip, error) {
 	if selector == "latest" {
-		return l.newest(time.Time{})
+		return l.newest(time.Time{}, func(Entry) string { return "" })
+	}
+	if selector == "latest-verified" {
+		return l.newest(time.Time{}, func(e Entry) string {
+			if _, ok := e.Proven(); ok {
+				return ""
+			}
+			return e.unproven()
+		})
 	}
 	if text, ok := strings.CutPrefix(selector, "before:"); ok {
 		by, err := parseTime(text, now)
 		if err != nil {
 			return Entry{}, nil, err
 		}
-		return l.newest(by)
+		return l.newest(by, func(e Entry) string {
+			if !e.Finished.After(by) {
+				return ""
+			}
+			return "it was finished only at " + e.Finished.Format(time.RFC3339)
+		})
 	}
 	e, err := l.byID(selector)
 	return e, nil, err
 }
 
-// newest finds the newest backup of the newest accepted lineage; with a time, that was finished by then.
-func (l Listing) newest(by time.Time) (Entry, []Skip, error) {
-	fits := func(e Entry) bool { return by.IsZero() || !e.Finished.After(by) }
+// newest finds the newest backup of the newest accepted lineage that fits; unfit says why one does not. With a time, what was started
+// later is not even passed over.
+func (l Listing) newest(by time.Time, unfit func(Entry) string) (Entry, []Skip, error) {
 	var chosen *Entry
 	for _, h := range slices.Backward(histories(l.Entries)) {
 		for i := len(h.entries) - 1; i >= 0 && h.accepted && chosen == nil; i-- {
-			if fits(h.entries[i]) {
+			if unfit(h.entries[i]) == "" {
 				chosen = &h.entries[i]
 			}
 		}
 	}
-	skips := l.passedOver(chosen, by, fits)
+	skips := l.passedOver(chosen, by, unfit)
 	if chosen != nil {
 		return *chosen, skips, nil
 	}
@@ -62,6 +76,8 @@ func (l Listing) newest(by time.Time) (Entry, []Skip, error) {
 	switch {
 	case len(l.Entries) == 0:
 		return Entry{}, skips, l.notFound("there is none" + l.where())
+	case by.IsZero() && slices.ContainsFunc(l.Entries, func(e Entry) bool { return len(e.Doubts) == 0 }):
+		return Entry{}, skips, l.notFound(fmt.Sprintf("of %d none is proven: no deep verification and no rehearsal has passed", len(l.Entries)))
 	case by.IsZero():
 		return Entry{}, skips, l.notFound(fmt.Sprintf("the lineage of all %d is suspect; name one by its id, or accept one", len(l.Entries)))
 	}
@@ -69,7 +85,7 @@ func (l Listing) newest(by time.Time) (Entry, []Skip, error) {
 }
 
 // passedOver lists what is newer than the chosen one, and would have been it otherwise.
-func (l Listing) passedOver(chosen *Entry, by time.Time, fits func(Entry) bool) (skips []Skip) {
+func (l Listing) passedOver(chosen *Entry, by time.Time, unfit func(Entry) string) (skips []Skip) {
 	newer := func(id ID) bool {
 		return (chosen == nil || compareIDs(id, chosen.ID) > 0) && (by.IsZero() || !id.Time().After(by))
 	}
@@ -80,8 +96,8 @@ func (l Listing) passedOver(chosen *Entry, by time.Time, fits func(Entry) bool) 
 		case !newer(e.ID):
 		case len(e.Doubts) > 0:
 			skips = append(skips, Skip{e.ID, "suspect: " + strings.Join(e.Doubts, "; ")})
-		case !fits(e):
-			skips = append(skips, Skip{e.ID, "it was finished only at " + e.Finished.Format(time.RFC3339)})
+		case unfit(e) != "":
+			skips = append(skips, Skip{e.ID, unfit(e)})
 		default:
 			skips = append(skips, Skip{e.ID, "it is of the older lineage of " + string(e.Lineage.First)})
 		}
@@ -99,7 +115,7 @@ func (l Listing) passedOver(chosen *Entry, by time.Time, fits func(Entry) bool) 
 // byID finds a backup by its id or the beginning of it.
 func (l Listing) byID(begin string) (Entry, error) {
 	if begin == "" || strings.Trim(begin, "0123456789abcdefTZ-r") != "" {
-		return Entry{}, usagef("backup %.80q: neither an id nor the beginning of one, nor latest or before:TIME", begin)
+		return Entry{}, usagef("backup %.80q: neither an id nor the beginning of one, nor latest, latest-verified or before:TIME", begin)
 	}
 	var found []Entry
 	for _, e := range l.Entries {

@@ -46,7 +46,7 @@ func TestResolveFindsWhatIsMeant(t *testing.T) {
 		"unknown":                 {l: l, selector: "20261120T121600Z-r150-ffffff", err: ErrNotFound, says: "near it are " + string(one) + ", " + string(two) + ", " + string(three) + ", " + string(four)},
 		"older than all":          {l: l, selector: "2019", err: ErrNotFound, says: "near it are " + string(one)},
 		"newer than all":          {l: l, selector: "2030", err: ErrNotFound, says: "near it are " + string(three) + ", " + string(four)},
-		"a word":                  {l: l, selector: "newest", err: ErrUsage, says: "nor latest or before:TIME"},
+		"a word":                  {l: l, selector: "newest", err: ErrUsage, says: "nor latest, latest-verified or before:TIME"},
 		"nothing":                 {l: l, selector: "", err: ErrUsage},
 		"before":                  {l: l, selector: "before:2026-11-20T12:15:30Z", want: one, skipped: string(two) + " finished only at 2026-11-20T12:16:00Z"},
 		"before, to the second":   {l: l, selector: "before:2026-11-20T12:16:00Z", want: two},

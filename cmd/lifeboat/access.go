@@ -64,6 +64,9 @@ func (b *bucket) list(ctx context.Context, s streams) (catalog.Listing, error) {
 	if l.IgnoredMarks > 0 {
 		s.warnf("%d marks without a trusted signature were ignored", l.IgnoredMarks)
 	}
+	if l.IgnoredReports > 0 {
+		s.warnf("%d reports without a trusted signature were ignored", l.IgnoredReports)
+	}
 	return l, err
 }
 

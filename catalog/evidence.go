@@ -1,0 +1,224 @@
+package catalog
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// Reports pile up: a backup that is verified every night for a year has hundreds. Names tell the kind and the time, so List fetches only
+// what decides: of each backup and kind the newest that is authentic, from the first sink that gives it.
+
+// filed is a report by its name, and the sinks (their places) that hold it.
+type filed struct {
+	key   string
+	id    ID
+	at    time.Time
+	slot  string
+	sinks []int
+}
+
+// listReports lists the names of a cluster's reports.
+func listReports(ctx context.Context, s Named, cluster string) (keys []string, err error) {
+	for o, err := range s.List(ctx, reports(cluster)) {
+		if err != nil {
+			return nil, err
+		}
+		keys = append(keys, o.Key)
+	}
+	return keys, nil
+}
+
+// file sorts the names of all sinks by backup and slot, the newest last. Cross-checks are of the cluster, not of the backup they are
+// filed under, so those of backups that are gone count as well.
+func (l *Listing) file(ss []Named, held []holdings) (bySlot map[ID]map[string][]*filed, crossChecks []*filed) {
+	bySlot = make(map[ID]map[string][]*filed)
+	for _, e := range l.Entries {
+		bySlot[e.ID] = make(map[string][]*filed)
+	}
+	known := make(map[string]*filed)
+	for i := range held {
+		for _, key := range held[i].reports {
+			if f := known[key]; f != nil {
+				f.sinks = append(f.sinks, i)
+				continue
+			}
+			id, at, slot, err := parseReportKey(l.Cluster, key)
+			if err != nil {
+				l.Problems = append(l.Problems, &Problem{ss[i].Name, key, id, err})
+				continue
+			}
+			f := &filed{key, id, at, slot, []int{i}}
+			switch slots := bySlot[id]; {
+			case slot == string(ReportCrossCheck):
+				crossChecks = append(crossChecks, f)
+			case slots != nil && (slot == deepVerify || ReportKind(slot).known()):
+				slots[slot] = append(slots[slot], f)
+			default: // of a backup that was removed, or of a kind that a later version knows
+				continue
+			}
+			known[key] = f
+		}
+	}
+	byTime := func(a, b *filed) int { return cmp.Or(a.at.Compare(b.at), strings.Compare(a.key, b.key)) }
+	for _, slots := range bySlot {
+		for _, all := range slots {
+			slices.SortFunc(all, byTime)
+		}
+	}
+	slices.SortFunc(crossChecks, byTime)
+	return bySlot, crossChecks
+}
+
+// readReports fetches the reports that decide.
+func (l *Listing) readReports(ctx context.Context, ss []Named, held []holdings, t Trust) {
+	bySlot, crossChecks := l.file(ss, held)
+	var (
+		g  errgroup.Group
+		mu sync.Mutex
+	)
+	g.SetLimit(fetches)
+	read := func(all []*filed, found func(r Report, err error)) {
+		if len(all) == 0 {
+			return
+		}
+		g.Go(func() error {
+			r, ignored, problems := newestReport(ctx, ss, all, t)
+			mu.Lock()
+			defer mu.Unlock()
+			l.IgnoredReports += ignored
+			l.Problems = append(l.Problems, problems...)
+			switch n := len(problems); {
+			case r != nil:
+				found(*r, nil)
+			case n > 0:
+				found(Report{}, problems[n-1])
+			}
+			return nil // kept among the problems
+		})
+	}
+	for i := range l.Entries {
+		e := &l.Entries[i]
+		for _, all := range needed(bySlot[e.ID]) {
+			read(all, func(r Report, err error) {
+				if err != nil {
+					e.ReportsUnread = true
+					return
+				}
+				e.Reports = append(e.Reports, r)
+			})
+		}
+	}
+	read(crossChecks, func(r Report, err error) {
+		if err == nil {
+			l.CrossCheck = &r
+		}
+	})
+	_ = g.Wait() // always nil, see above
+	for i := range l.Entries {
+		slices.SortFunc(l.Entries[i].Reports, func(a, b Report) int {
+			return cmp.Or(a.Time.Compare(b.Time), strings.Compare(a.Key(), b.Key()))
+		})
+	}
+}
+
+// needed leaves out the verifications of digests that are older than the newest deep one, which says more.
+func needed(slots map[string][]*filed) map[string][]*filed {
+	shallow, deep := slots[string(ReportVerify)], slots[deepVerify]
+	if len(shallow) > 0 && len(deep) > 0 && !shallow[len(shallow)-1].at.After(deep[len(deep)-1].at) {
+		delete(slots, string(ReportVerify))
+	}
+	return slots
+}
+
+// newestReport fetches the newest report that is authentic, going back past those that are not. One that cannot be read ends the
+// search: what it says may be the opposite of the one before.
+func newestReport(ctx context.Context, ss []Named, all []*filed, t Trust) (r *Report, ignored int, problems []*Problem) {
+	for _, f := range slices.Backward(all) {
+		got, err := fetchReport(ctx, ss, f, t)
+		var unread *Problem
+		switch {
+		case err == nil:
+			return &got, ignored, problems
+		case errors.Is(err, fs.ErrNotExist): // removed since it was listed
+		case t.Verifiers != nil && errors.Is(err, ErrNotAuthentic):
+			ignored++
+		case errors.As(err, &unread):
+			problems = append(problems, unread)
+			if !settled(err) {
+				return nil, ignored, problems
+			}
+		}
+	}
+	return nil, ignored, problems
+}
+
+// fetchReport reads a report from the first sink that gives it as it should be. The error tells rather of a sink that could not be read
+// than of one that holds something else under its name.
+func fetchReport(ctx context.Context, ss []Named, f *filed, t Trust) (r Report, err error) {
+	for _, i := range f.sinks {
+		data, e := getNote(ctx, ss[i], f.key)
+		if e == nil {
+			r, e = DecodeReport(f.key, data, t)
+		}
+		if e == nil {
+			return r, nil
+		}
+		if err == nil || settled(err) {
+			err = &Problem{ss[i].Name, f.key, f.id, e}
+		}
+	}
+	return Report{}, err
+}
+
+// settled reports whether trying again would change nothing.
+func settled(err error) bool {
+	return errors.Is(err, ErrDamaged) || errors.Is(err, ErrNotAuthentic) || errors.Is(err, ErrUnsupported) || errors.Is(err, fs.ErrNotExist)
+}
+
+// Last returns the newest report of a kind; of the verifications, deep or not.
+func (e Entry) Last(kind ReportKind) (Report, bool) {
+	for _, r := range slices.Backward(e.Reports) {
+		if r.Report == kind {
+			return r, true
+		}
+	}
+	return Report{}, false
+}
+
+// Proven returns the newest passing report that shows that the backup can be opened and holds what its manifest says: of a deep
+// verification or of a rehearsal. One that failed later takes it back; so does a later verification that found a copy damaged, and a
+// report that could not be read.
+func (e Entry) Proven() (Report, bool) {
+	for _, r := range slices.Backward(e.Reports) {
+		proves := r.Report == ReportRehearse || r.Report == ReportVerify && r.Deep
+		switch {
+		case e.ReportsUnread, !r.OK && (proves || r.Report == ReportVerify):
+			return Report{}, false
+		case proves:
+			return r, true
+		}
+	}
+	return Report{}, false
+}
+
+// unproven says why Proven is not true.
+func (e Entry) unproven() string {
+	if e.ReportsUnread {
+		return "not proven: a report on it could not be read"
+	}
+	for _, r := range slices.Backward(e.Reports) {
+		if !r.OK && (r.Report == ReportRehearse || r.Report == ReportVerify) {
+			return fmt.Sprintf("not proven: %s failed at %s: %s", r.slot(), r.Time.Format(time.RFC3339), r.Detail)
+		}
+	}
+	return "not proven: no deep verification and no rehearsal of it has passed"
+}
