@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"filippo.io/age"
+	"filippo.io/age/plugin"
 )
 
 // GenerateIdentity makes a key pair: hybrid post-quantum, or X25519 if classic is asked for. identityFile is the text of an
@@ -30,20 +31,32 @@ func GenerateIdentity(classic bool, now time.Time) (identityFile []byte, recipie
 	return []byte(text), recipient, nil
 }
 
-// LoadIdentities reads the secret keys of every file, in order and each once. X25519 and hybrid identities are understood.
-// A missing file, one without a key, one protected by a passphrase and a recipients file are each a *KeyError.
-func LoadIdentities(paths ...string) ([]age.Identity, error) {
+// An Unlock says how to get at identities that are not simply there: the zero Unlock asks nobody.
+type Unlock struct {
+	// Passphrase is asked for the passphrase of an identity file that is protected by one; nil if nobody can tell it.
+	Passphrase func(file string) (string, error)
+	// Plugins is how plugins talk to a person; nil lets them fail where they need one.
+	Plugins *plugin.ClientUI
+}
+
+// LoadIdentities is Unlock.Load where there is nobody to ask.
+func LoadIdentities(paths ...string) ([]age.Identity, error) { return Unlock{}.Load(paths...) }
+
+// Load reads the secret keys of every file, in order and each once: X25519, hybrid, and those of age plugins, whose program is
+// run only once a file is to be opened. Files protected by a passphrase are opened with it. A missing file, one without a key,
+// a recipients file and a passphrase that nobody tells are each a *KeyError; a wrong one is that, too, and matches
+// ErrPassphrase.
+func (u Unlock) Load(paths ...string) ([]age.Identity, error) {
 	var all []age.Identity
 	seen := make(map[string]bool)
 	for _, path := range paths {
-		ids, err := loadIdentities(path)
+		ids, err := u.load(path)
 		if err != nil {
 			return nil, err
 		}
 		for _, id := range ids {
-			r, _ := RecipientOf(id)
-			if !seen[r.text] {
-				seen[r.text] = true
+			if text := fmt.Sprint(id); !seen[text] { // all that parseIdentity gives print themselves
+				seen[text] = true
 				all = append(all, id)
 			}
 		}
@@ -51,19 +64,28 @@ func LoadIdentities(paths ...string) ([]age.Identity, error) {
 	return all, nil
 }
 
-func loadIdentities(path string) ([]age.Identity, error) {
+func (u Unlock) load(path string) ([]age.Identity, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, unreadable(path, err)
 	}
 	defer f.Close()
-	lines, err := keyLines(f, path)
+	data, err := readKeyFile(f, path)
+	if err != nil {
+		return nil, err
+	}
+	if protected(data) {
+		if data, err = u.open(path, data); err != nil {
+			return nil, err
+		}
+	}
+	lines, err := keyLines(data, path)
 	if err != nil {
 		return nil, err
 	}
 	var ids []age.Identity
 	for _, l := range lines {
-		id, err := parseIdentity(path, l)
+		id, err := parseIdentity(path, l, u.Plugins)
 		if err != nil {
 			return nil, err
 		}
@@ -76,7 +98,7 @@ func loadIdentities(path string) ([]age.Identity, error) {
 }
 
 // parseIdentity never lets any of the line into its error.
-func parseIdentity(path string, l keyLine) (age.Identity, error) {
+func parseIdentity(path string, l keyLine, ui *plugin.ClientUI) (age.Identity, error) {
 	bad := &KeyError{File: path, Line: l.number}
 	switch {
 	case strings.HasPrefix(l.text, "AGE-SECRET-KEY-PQ-1"):
@@ -93,13 +115,19 @@ func parseIdentity(path string, l keyLine) (age.Identity, error) {
 		bad.Reason = "holds a public key: this is a recipients file, not an identity file"
 		bad.Hint = "opening a backup takes the secret key (AGE-SECRET-KEY-…) that was made together with that public key"
 	case strings.HasPrefix(strings.ToUpper(l.text), "AGE-PLUGIN-"):
-		bad.Reason = "identities of age plugins are not supported"
+		if ui == nil {
+			ui = &plugin.ClientUI{}
+		}
+		if id, err := plugin.NewIdentity(l.text, ui); err == nil {
+			return id, nil
+		}
+		bad.Reason = "the plugin's identity is malformed: a character is missing or wrong"
 	case strings.HasPrefix(l.text, "PRIVATE+KEY+"):
 		bad.Reason = "holds a signing key, not an identity"
 		bad.Hint = "signing keys tell where a backup comes from; opening it takes an identity (AGE-SECRET-KEY-…)"
 	default:
 		bad.Reason = "not an identity"
-		bad.Hint = "an identity begins with AGE-SECRET-KEY-; SSH keys are not supported"
+		bad.Hint = "an identity begins with AGE-SECRET-KEY- or AGE-PLUGIN-; SSH keys are not supported"
 	}
 	return nil, bad
 }

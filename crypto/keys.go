@@ -6,7 +6,6 @@
 package crypto
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -17,6 +16,7 @@ import (
 	"unicode/utf8"
 
 	"filippo.io/age"
+	"filippo.io/age/plugin"
 )
 
 // maxKeyFile bounds key files in bytes: some 500 hybrid recipients.
@@ -77,7 +77,11 @@ func LoadRecipients(path string) ([]Recipient, error) {
 // A recipient that stands there twice is returned once. No recipient at all, a bad line, a secret key and a mixture of hybrid
 // and classic recipients are each a *KeyError with name as its File.
 func ParseRecipients(r io.Reader, name string) ([]Recipient, error) {
-	lines, err := keyLines(r, name)
+	data, err := readKeyFile(r, name)
+	if err != nil {
+		return nil, err
+	}
+	lines, err := keyLines(data, name)
 	if err != nil {
 		return nil, err
 	}
@@ -132,6 +136,11 @@ func parseRecipient(file string, l keyLine) (Recipient, error) {
 			return Recipient{}, bad
 		}
 		return Recipient{key, key.String()}, nil
+	case pluginOf(l.text) != "":
+		bad.Reason = "a recipient of the age plugin " + pluginOf(l.text) + ": backups are sealed without plugins"
+		bad.Hint = "a host that makes backups should depend on no other program: give a native recipient (age1pq1… or age1…, as `lifeboat key new` makes); " +
+			"plugins that protect the identity of one are taken where backups are opened"
+		return Recipient{}, bad
 	case strings.HasPrefix(l.text, "age1"):
 		key, err := age.ParseX25519Recipient(l.text)
 		if err != nil {
@@ -144,6 +153,15 @@ func parseRecipient(file string, l keyLine) (Recipient, error) {
 	bad.Reason = "not a recipient"
 	bad.Hint = "a recipient begins with age1 or age1pq1; SSH keys and passphrases are not supported"
 	return Recipient{}, bad
+}
+
+// pluginOf names the plugin that a recipient is made by, "" if it is native or malformed.
+func pluginOf(recipient string) string {
+	name, _, err := plugin.ParseRecipient(recipient)
+	if err != nil {
+		return ""
+	}
+	return name
 }
 
 // badRecipient words age's error without the key itself, which may be 1,959 characters long.
@@ -169,9 +187,8 @@ type keyLine struct {
 	text   string
 }
 
-// keyLines splits a key file into its lines without comments. It forgives what editors add: a byte order mark, carriage
-// returns, blanks at the ends.
-func keyLines(r io.Reader, name string) ([]keyLine, error) {
+// readKeyFile reads a key file as it is.
+func readKeyFile(r io.Reader, name string) ([]byte, error) {
 	data, err := io.ReadAll(io.LimitReader(r, maxKeyFile+1))
 	if err != nil {
 		return nil, unreadable(name, err)
@@ -179,9 +196,15 @@ func keyLines(r io.Reader, name string) ([]keyLine, error) {
 	if len(data) > maxKeyFile {
 		return nil, &KeyError{File: name, Reason: fmt.Sprintf("longer than %d bytes, so not a file of keys", maxKeyFile)}
 	}
-	if bytes.HasPrefix(data, []byte("age-encryption.org/")) || bytes.HasPrefix(data, []byte("-----BEGIN AGE ENCRYPTED FILE")) {
+	return data, nil
+}
+
+// keyLines splits a key file into its lines without comments. It forgives what editors add: a byte order mark, carriage
+// returns, blanks at the ends.
+func keyLines(data []byte, name string) ([]keyLine, error) {
+	if protected(data) {
 		return nil, &KeyError{
-			File: name, Reason: "is protected by a passphrase (it is an age file itself)",
+			File: name, Reason: "is an age file itself, and only identities may be protected by a passphrase",
 			Hint: "decrypt it into a file only you can read, for example on a RAM disk: age -d " + name,
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"filippo.io/age"
+	"filippo.io/age/plugin"
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -111,7 +112,9 @@ func TestBadRecipientsNameFileAndLine(t *testing.T) {
 		"secret beside":       {x + " " + secret, 1, "a secret key stands in a recipients file", "public key"},
 		"one letter wrong":    {x[:20] + flipLetter(x[20]) + x[21:], 1, "is malformed", "copy it again"},
 		"cut hybrid":          {"\n" + pq[:1000], 2, "recipient age1pq1", "copy it again"},
-		"plugin":              {"age1yubikey1qwt50d05nh5vutpdzmlg5wn80xq5negm4uj9ghv0snvdd3yysf5yw3rhl3t", 1, "is malformed", ""},
+		"plugin":              {plugin.EncodeRecipient("yubikey", []byte("a point")), 1, "of the age plugin yubikey", "native recipient"},
+		"tagged":              {plugin.EncodeRecipient("tag", []byte("a point")), 1, "of the age plugin tag", "native recipient"},
+		"plugin, malformed":   {"age1yubikey1qwt50d05nh5vutpdzmlg5wn80xq5negm4uj9ghv0snvdd3yysf5yw3rhl3q", 1, "is malformed", ""},
 		"ssh":                 {"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIE not-echoed", 1, "not a recipient", "SSH"},
 		"not text":            {"\xff\xfe\x00", 0, "is not text", ""},
 		"too long":            {strings.Repeat("#", maxKeyFile+1), 0, "longer than", ""},
@@ -177,9 +180,9 @@ func TestBadIdentityFilesAreToldApartWithoutEcho(t *testing.T) {
 		"empty":                  {"# nothing\n", 0, "holds no identity", "AGE-SECRET-KEY-"},
 		"recipients file":        {"# mine\n" + classic.to.String(), 2, "this is a recipients file", "secret key"},
 		"hybrid recipients file": {hybrid.to.String(), 1, "this is a recipients file", "secret key"},
-		"protected":              {"age-encryption.org/v1\n-> scrypt x 18\n", 0, "protected by a passphrase", "age -d"},
-		"protected, armored":     {"-----BEGIN AGE ENCRYPTED FILE-----\n", 0, "protected by a passphrase", "age -d"},
-		"plugin":                 {"AGE-PLUGIN-YUBIKEY-1QQPQQ", 1, "plugins are not supported", ""},
+		"protected":              {"age-encryption.org/v1\n-> scrypt x 18\n", 0, "protected by a passphrase", "passphrase-file"},
+		"protected, armored":     {"-----BEGIN AGE ENCRYPTED FILE-----\n", 0, "protected by a passphrase", "passphrase-file"},
+		"bad plugin identity":    {"AGE-PLUGIN-YUBIKEY-1QQPQQ", 1, "the plugin's identity is malformed", ""},
 		"wrong letter":           {x[:30] + flipLetter(x[30]) + x[31:], 1, "malformed", ""},
 		"cut hybrid":             {"\n\n" + pq[:50], 3, "the hybrid identity is malformed", ""},
 		"signing key":            {"PRIVATE+KEY+prod+00000000+secretsecret", 1, "holds a signing key", "identity"},

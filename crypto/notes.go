@@ -110,7 +110,11 @@ func loadNoteKeys(path string, add func(bad *KeyError, text string) error) error
 		return unreadable(path, err)
 	}
 	defer f.Close()
-	lines, err := keyLines(f, path)
+	data, err := readKeyFile(f, path)
+	if err != nil {
+		return err
+	}
+	lines, err := keyLines(data, path)
 	if err != nil {
 		return err
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 
 	"filippo.io/age"
 	"github.com/klauspost/compress/zstd"
@@ -25,30 +24,13 @@ var (
 	ErrNoIdentity = errors.New("no identity opens it")
 )
 
-// A NoIdentityError tells that the file is sealed to other recipients than the identities given. Some damage to the header looks
-// the same: compare the digest first.
-type NoIdentityError struct {
-	Stanzas []string // what the file can be opened with, by age's stanza types: X25519, mlkem768x25519, …
-	Tried   []string // fingerprints of the identities given, "" for one that cannot tell
-}
-
-func (e *NoIdentityError) Error() string {
-	if len(e.Tried) == 0 {
-		return "no identity given: the file is sealed to " + strings.Join(e.Stanzas, ", ")
-	}
-	return fmt.Sprintf("none of %d identities (%s) opens the file: it is sealed to %s", len(e.Tried), strings.Join(e.Tried, ", "),
-		strings.Join(e.Stanzas, ", "))
-}
-
-// Is makes the error match ErrNoIdentity.
-func (e *NoIdentityError) Is(target error) bool { return target == ErrNoIdentity }
-
 // A Seal tells what a sealed file holds, and can prove without any private key that a copy of it still does.
 type Seal struct {
 	Plain, Sealed Digest
 	Compression   string
 	Stanzas       []string // age's stanza types in order; none if unencrypted
 	Fingerprints  []string // of the recipients in order; none if unencrypted
+	HeaderSHA256  string   // of age's header, in hex: tells whether a header is whole without the rest; "" if unencrypted
 
 	tap *tap // nil if unencrypted; a pointer, so that printing a Seal prints no key
 }
@@ -67,8 +49,13 @@ func SealTo(dst io.Writer, src io.Reader, to []Recipient) (*Seal, error) {
 		wrap = append(wrap, &noting{r.key, &s.Stanzas})
 		s.Fingerprints = append(s.Fingerprints, r.Fingerprint())
 	}
-	w, err := age.Encrypt(io.MultiWriter(dst, sealed), append(wrap, s.tap)...)
+	var begin head
+	w, err := age.Encrypt(io.MultiWriter(dst, sealed, &begin), append(wrap, s.tap)...)
+	if err == nil {
+		s.HeaderSHA256, err = begin.end()
+	}
 	if err != nil {
+		s.Forget()
 		return nil, fmt.Errorf("seal: %w", err)
 	}
 	if s.Plain, err = compress(w, src); err != nil {
@@ -179,31 +166,16 @@ func OpenPlain(r io.Reader, limit int64) (*Opened, error) {
 }
 
 func open(src *source, ids []age.Identity, limit int64) (*Opened, error) {
-	var by string
-	var tried []string
-	watched := make([]age.Identity, 0, len(ids)+1)
-	for _, id := range ids {
-		w := &watching{Identity: id, opened: &by}
-		if r, ok := RecipientOf(id); ok {
-			w.fingerprint = r.Fingerprint()
-		}
-		tried = append(tried, w.fingerprint)
-		watched = append(watched, w)
-	}
-	// One that never fits makes age list what the file wants even if no identity is given.
-	content, err := age.Decrypt(src, append(watched, &watching{Identity: stranger{}})...)
+	t := newTrial(ids)
+	content, err := age.Decrypt(src, t.ids...)
 	if err != nil {
-		var none *age.NoIdentityMatchError
-		if src.err == nil && errors.As(err, &none) {
-			return nil, &NoIdentityError{Stanzas: none.StanzaTypes, Tried: tried}
-		}
-		return nil, src.explain(err)
+		return nil, t.explain(src, err)
 	}
 	o, err := decompress(src, content, limit)
 	if err != nil {
 		return nil, err
 	}
-	o.by = by
+	o.by = t.by
 	return o, nil
 }
 
@@ -266,12 +238,8 @@ func (s *source) Read(p []byte) (int, error) {
 
 // explain says of an error of some layer above whether it is damage.
 func (s *source) explain(err error) error {
-	var plugin *identityError
-	switch {
-	case s.err != nil:
+	if s.err != nil {
 		return fmt.Errorf("read sealed file: %w", s.err)
-	case errors.As(err, &plugin):
-		return plugin.err
 	}
 	return fmt.Errorf("%w: %w", ErrDamaged, err)
 }

@@ -1,7 +1,6 @@
 package crypto
 
 import (
-	"errors"
 	"slices"
 
 	"filippo.io/age"
@@ -46,40 +45,3 @@ func (n *noting) WrapWithLabels(fileKey []byte) (s []*age.Stanza, labels []strin
 	}
 	return s, labels, err
 }
-
-// watching is an identity that notes that it was the one that fitted.
-type watching struct {
-	age.Identity
-	fingerprint string
-	opened      *string
-}
-
-// Unwrap unwraps as the identity itself does, except that passphrases are refused: guessing at one can take for ever, and no
-// backup is sealed so.
-func (w *watching) Unwrap(stanzas []*age.Stanza) ([]byte, error) {
-	for _, s := range stanzas {
-		if s.Type == "scrypt" {
-			return nil, age.ErrIncorrectIdentity
-		}
-	}
-	key, err := w.Identity.Unwrap(stanzas)
-	if err == nil {
-		*w.opened = w.fingerprint
-		return key, nil
-	}
-	if _, native := RecipientOf(w.Identity); !native && !errors.Is(err, age.ErrIncorrectIdentity) {
-		err = &identityError{err} // a plugin's own trouble, say: nothing is damaged
-	}
-	return nil, err
-}
-
-// identityError is the failure of an identity that is neither X25519 nor hybrid, whose failures mean damage.
-type identityError struct{ err error }
-
-func (e *identityError) Error() string { return e.err.Error() }
-
-// stranger is an identity that fits no file.
-type stranger struct{}
-
-// Unwrap always says so.
-func (stranger) Unwrap([]*age.Stanza) ([]byte, error) { return nil, age.ErrIncorrectIdentity }

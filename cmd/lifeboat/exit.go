@@ -78,6 +78,8 @@ func exitCode(ctx context.Context, err error) int {
 		return sig.code()
 	case errors.As(err, &partly):
 		return exitPartly
+	case errors.Is(err, crypto.ErrPassphrase): // a *crypto.KeyError too
+		return exitNoKey
 	case errors.As(err, &usage), errors.As(err, &badKey), errors.Is(err, snapshot.ErrConfig), errors.Is(err, restore.ErrUsage),
 		errors.Is(err, open.ErrUsage), errors.Is(err, catalog.ErrSeveralClusters), errors.Is(err, catalog.ErrUsage), errors.As(err, &binary):
 		return exitUsage

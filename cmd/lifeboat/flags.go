@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"filippo.io/age"
 	"github.com/spf13/cobra"
 )
 
@@ -27,6 +28,8 @@ type flags struct {
 	user, passwordFile         string
 	recipientsFile, encryption string
 	identities                 []string
+	identityPassphraseFile     string
+	loaded                     []age.Identity // by keys, which asks once
 	signingKeyFile             string
 	trustedKeysFile            string
 	acceptUnsigned             bool
@@ -72,6 +75,7 @@ func (f *flags) signing(cmd *cobra.Command) {
 
 func (f *flags) opening(cmd *cobra.Command) {
 	cmd.Flags().StringArrayVar(&f.identities, "identity", nil, "`FILE` with an age identity that opens the backup (repeatable)")
+	cmd.Flags().StringVar(&f.identityPassphraseFile, "identity-passphrase-file", "", "`FILE` with the passphrase of the identity files that have one (default: asked on the terminal)")
 }
 
 func (f *flags) trusting(cmd *cobra.Command) {

@@ -26,6 +26,7 @@ func newKeyNew(g *global) *cobra.Command {
 	var (
 		classic, signing bool
 		name, publicFile string
+		passphraseFile   string
 	)
 	cmd := &cobra.Command{
 		Use:   "new FILE",
@@ -37,6 +38,9 @@ X25519 one, for tools older than age 1.3. The two kinds cannot be mixed in one b
 With --signing, FILE holds an Ed25519 key for --signing-key-file and FILE.pub its public half for
 --trusted-keys-file.
 
+With --passphrase-file, FILE is protected by the passphrase in that file, as age -p -a does: for a copy that lies in a safe.
+Without the passphrase it is worth nothing, to anyone.
+
 Whoever holds the identity reads every backup sealed to it; without it nobody does, Lifeboat included.
 Keep copies in two places, neither of them the cluster or the bucket.
 
@@ -47,6 +51,9 @@ EXIT STATUS
 			if classic && signing {
 				return &usageError{"--classic is about encryption, --signing about signatures", "give one of the two"}
 			}
+			if passphraseFile != "" && signing {
+				return &usageError{"--passphrase-file protects an identity, and a signing key is used where nobody can be asked", "leave out one of the two"}
+			}
 			file := args[0]
 			if publicFile == "" {
 				publicFile = file + ".pub"
@@ -54,6 +61,11 @@ EXIT STATUS
 			private, public, err := newKeyPair(g, classic, signing, name)
 			if err != nil {
 				return err
+			}
+			if passphraseFile != "" {
+				if private, err = protect(private, passphraseFile); err != nil {
+					return err
+				}
 			}
 			if err := writeNew(publicFile, public, 0o644); err != nil {
 				return err
@@ -69,6 +81,7 @@ EXIT STATUS
 	cmd.Flags().BoolVar(&classic, "classic", false, "an X25519 identity instead of a hybrid post-quantum one")
 	cmd.Flags().BoolVar(&signing, "signing", false, "a key that signs manifests instead of an identity")
 	cmd.Flags().StringVar(&name, "name", "lifeboat", "`NAME` in the signatures of a signing key")
+	cmd.Flags().StringVar(&passphraseFile, "passphrase-file", "", "protect the identity by the passphrase in this `FILE`")
 	cmd.Flags().StringVar(&publicFile, "public-file", "", "`FILE` for the public half (default FILE.pub)")
 	return cmd
 }
@@ -80,6 +93,15 @@ func newKeyPair(g *global, classic, signing bool, name string) (private, public 
 	}
 	identity, recipient, err := crypto.GenerateIdentity(classic, g.now())
 	return identity, []byte(recipient + "\n"), err
+}
+
+// protect puts a passphrase on an identity.
+func protect(identity []byte, passphraseFile string) ([]byte, error) {
+	passphrase, err := crypto.ReadPassphrase(passphraseFile)
+	if err != nil {
+		return nil, err
+	}
+	return crypto.Protect(identity, passphrase)
 }
 
 // writeNew creates a file that must not exist: a key that is overwritten takes every backup sealed to it along.

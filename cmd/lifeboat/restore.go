@@ -10,11 +10,9 @@ import (
 	"strings"
 	"time"
 
-	"filippo.io/age"
 	"github.com/spf13/cobra"
 
 	"github.com/lifeboat-dr/lifeboat/catalog"
-	"github.com/lifeboat-dr/lifeboat/crypto"
 	"github.com/lifeboat-dr/lifeboat/restore"
 )
 
@@ -125,7 +123,7 @@ func (f *planFlags) plan(ctx context.Context, g *global, cmd *cobra.Command, ask
 		source, trust, deps.Sinks, head = restore.FromBackup(e, asked), b.trust, b.sinks, headOf(l, e)
 	}
 	var err error
-	if deps.Identities, err = f.keys(g.streams); err != nil {
+	if deps.Identities, err = f.keys(ctx, g.streams); err != nil {
 		return restore.Plan{}, deps, err
 	}
 	return restore.Plan{
@@ -155,16 +153,6 @@ func orFile(asked string, err error) error {
 		return fmt.Errorf("%w (the file %s is meant? write ./%s)", err, asked, asked)
 	}
 	return err
-}
-
-// keys reads the identities, and warns about one that others on this machine can read.
-func (f *flags) keys(s streams) ([]age.Identity, error) {
-	for _, path := range f.identities {
-		if exposed, err := crypto.Exposed(path); err == nil && exposed {
-			s.warnf("%s can be read by other users: chmod 600 it", path)
-		}
-	}
-	return crypto.LoadIdentities(f.identities...)
 }
 
 func (f *restoreFlags) run(g *global, cmd *cobra.Command, asked string) error {
@@ -295,6 +283,7 @@ func (f *restoreFlags) access() []string {
 	for _, i := range f.identities {
 		add("--identity", i)
 	}
+	add("--identity-passphrase-file", f.identityPassphraseFile)
 	add("--trusted-keys-file", f.trustedKeysFile)
 	return args
 }

@@ -122,7 +122,7 @@ func (f *verifyFlags) verify(ctx context.Context, g *global, e catalog.Entry, si
 
 // lookInside opens one copy and compares what is in it with the manifest.
 func (f *verifyFlags) lookInside(ctx context.Context, g *global, e catalog.Entry, sink catalog.Named, bar *progress) (openedWith string, err error) {
-	ids, err := f.keys(g.streams)
+	ids, err := f.keys(ctx, g.streams)
 	if err != nil {
 		return "", err
 	}
