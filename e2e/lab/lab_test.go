@@ -2,6 +2,7 @@ package lab_test
 
 import (
 	"io"
+	"net/http"
 	"strings"
 	"testing"
 
@@ -92,6 +93,28 @@ func storesAndReads(t *testing.T, server *lab.S3, bucket string) {
 		t.Fatal(err)
 	}
 	got, err := cli.GetObject(t.Context(), &s3.GetObjectInput{Bucket: &bucket, Key: aws.String("k")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer got.Body.Close()
+	if text, err := io.ReadAll(got.Body); string(text) != "v" || err != nil {
+		t.Errorf("read back %q, %v", text, err)
+	}
+}
+
+func TestGCSServerStoresInAFreshBucket(t *testing.T) {
+	t.Parallel()
+	server := lab.StartGCS(t)
+	bucket := server.Bucket(t)
+	if other := server.Bucket(t); other == bucket {
+		t.Errorf("bucket %s was given twice", bucket)
+	}
+	resp, err := http.Post(server.URL+"/upload/storage/v1/b/"+bucket+"/o?uploadType=media&name=k", "text/plain", strings.NewReader("v"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = resp.Body.Close()
+	got, err := http.Get(server.URL + "/storage/v1/b/" + bucket + "/o/k?alt=media")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,7 +16,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
-	"github.com/lifeboat-dr/lifeboat/internal/child"
 	"github.com/lifeboat-dr/lifeboat/internal/member"
 )
 
@@ -73,44 +71,7 @@ func WriteCredentials(t testing.TB, file, access, secret, session string) string
 // serve starts the server and returns when the path answers with the status.
 func (s *S3) serve(t testing.TB, cmd *exec.Cmd, path string, status int) {
 	t.Helper()
-	log, err := os.Create(filepath.Join(filepath.Dir(s.Dir), "server.log"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer log.Close()
-	cmd.Stdout, cmd.Stderr = log, log
-	exit, err := child.Start(cmd)
-	if err != nil {
-		t.Fatalf("start %s: %v", s.Name, err)
-	}
-	ended := make(chan struct{})
-	go func() {
-		<-exit
-		close(ended)
-	}()
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		<-ended
-	})
-	for deadline := time.Now().Add(ready); ; {
-		resp, err := http.Get(s.URL + path)
-		if err == nil {
-			_ = resp.Body.Close()
-			if resp.StatusCode == status {
-				return
-			}
-			err = fmt.Errorf("status %s", resp.Status)
-		}
-		select {
-		case <-ended:
-			text, _ := os.ReadFile(log.Name())
-			t.Fatalf("%s ended: %s", s.Name, text)
-		case <-time.After(20 * time.Millisecond):
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("%s does not serve after %v: %v", s.Name, ready, err)
-		}
-	}
+	serve(t, s.Name, cmd, filepath.Join(filepath.Dir(s.Dir), "server.log"), s.URL+path, status)
 }
 
 // Client returns a client with the server's root credentials.
