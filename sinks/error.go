@@ -12,6 +12,10 @@ var ErrNoBucket = errors.New("no such bucket")
 // ErrStalled is matched when less than [StallBytes] moved in the time allowed.
 var ErrStalled = errors.New("stalled")
 
+// ErrLocked is matched, besides fs.ErrPermission, when a store refuses to remove an object that is under a hold or retention.
+// No credentials help against that, only time or whoever placed the lock.
+var ErrLocked = errors.New("locked")
+
 // An Error is what every provider returns: the operation, where, on what, and why.
 type Error struct {
 	Op   string // put, open, read, list, delete or configure
