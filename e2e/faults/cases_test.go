@@ -191,7 +191,7 @@ func (s *scene) mustBeWhole(t *testing.T, ss []catalog.Named) {
 			t.Errorf("sink %s: %v", ss[i].Name, p)
 		}
 		for _, e := range l.Entries {
-			if err := catalog.VerifyDigest(t.Context(), ss[i], e.Manifest, nil); err != nil {
+			if err := catalog.VerifyDigest(t.Context(), ss[i], e.Manifest, nil); err != nil && s.was == nil {
 				t.Errorf("visible and not whole: %v", err)
 			}
 		}

@@ -36,6 +36,7 @@ type scene struct {
 	at      time.Time // when the case begins
 	held    [2]map[string][]byte
 	before  catalog.Listing
+	was     map[string][]byte // of the first sink, before damage was done; nil if none was
 }
 
 // newScene takes the earlier backups, in a year when each day had one.
