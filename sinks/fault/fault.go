@@ -77,9 +77,6 @@ func New(o Options) *Faults {
 	return &Faults{o: o, nth: make(map[Call]int)}
 }
 
-// Of returns the sink that passes everything on to s, but for what is to fail.
-func (f *Faults) Of(s sinks.Sink) sinks.Sink { return &sink{Faults: f, inner: s} }
-
 // Index picks a call by its place among all.
 func Index(n int) func(Call) bool { return func(c Call) bool { return c.Index == n } }
 
@@ -143,17 +140,21 @@ func (s *sink) Put(ctx context.Context, key string, body io.ReaderAt, size int64
 
 // Open implements [sinks.Sink].
 func (s *sink) Open(ctx context.Context, key string, off int64) (io.ReadCloser, error) {
-	kind := s.call(Open, key)
+	return s.open(ctx, Open, key, func() (io.ReadCloser, error) { return s.inner.Open(ctx, key, off) })
+}
+
+func (s *sink) open(ctx context.Context, op Op, key string, inner func() (io.ReadCloser, error)) (io.ReadCloser, error) {
+	kind := s.call(op, key)
 	if kind != "" && kind != After {
-		return nil, s.fail(ctx, kind, Open, key)
+		return nil, s.fail(ctx, kind, op, key)
 	}
-	r, err := s.inner.Open(ctx, key, off)
+	r, err := inner()
 	if err != nil {
 		return nil, err
 	}
 	if kind == After {
 		_ = r.Close() // nobody will read it
-		return nil, s.fail(ctx, kind, Open, key)
+		return nil, s.fail(ctx, kind, op, key)
 	}
 	return &reader{ReadCloser: r, ctx: ctx, s: s, key: key}, nil
 }
@@ -195,21 +196,27 @@ func (r *reader) Read(p []byte) (int, error) {
 
 // List implements [sinks.Sink].
 func (s *sink) List(ctx context.Context, prefix string) iter.Seq2[sinks.Object, error] {
-	return func(yield func(sinks.Object, error) bool) {
-		for o, err := range s.inner.List(ctx, prefix) {
-			kind := s.call(List, prefix)
+	return steps(ctx, s, List, prefix, s.inner.List(ctx, prefix))
+}
+
+// steps makes a listing of which every step can fail.
+func steps[T any](ctx context.Context, s *sink, op Op, prefix string, inner iter.Seq2[T, error]) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		var none T
+		for o, err := range inner {
+			kind := s.call(op, prefix)
 			switch {
 			case kind == After && err == nil && !yield(o, nil):
 				return
 			case kind != "":
-				yield(sinks.Object{}, s.fail(ctx, kind, List, prefix))
+				yield(none, s.fail(ctx, kind, op, prefix))
 				return
 			case !yield(o, err) || err != nil:
 				return
 			}
 		}
-		if kind := s.call(List, prefix); kind != "" {
-			yield(sinks.Object{}, s.fail(ctx, kind, List, prefix))
+		if kind := s.call(op, prefix); kind != "" {
+			yield(none, s.fail(ctx, kind, op, prefix))
 		}
 	}
 }

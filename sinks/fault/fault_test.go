@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"iter"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -204,5 +205,84 @@ func TestCallsAreNamedWithoutChance(t *testing.T) {
 	}
 	if got := fmt.Sprint(f.Calls()); got != "[delete a- #0 delete a- #1 delete b- #0]" {
 		t.Error(got)
+	}
+}
+
+// versions is a sink that can do all that a sink may be able to.
+type versions struct{ *mem.Sink }
+
+func (v versions) Versions(context.Context, string) ([]sinks.Version, error) {
+	return []sinks.Version{{ID: "old"}}, nil
+}
+
+func (v versions) OpenVersion(ctx context.Context, key, _ string, off int64) (io.ReadCloser, error) {
+	return v.Open(ctx, key, off)
+}
+
+func (v versions) Hidden(ctx context.Context, prefix string) iter.Seq2[sinks.Object, error] {
+	return v.List(ctx, prefix)
+}
+
+type examined struct{ *mem.Sink }
+
+func (examined) Examine(context.Context, string) []sinks.Finding {
+	return []sinks.Finding{{Name: "lock", OK: true}}
+}
+
+type both struct {
+	versions
+	sinks.Examined
+}
+
+func TestASinkCanDoWhatTheOneBehindItCan(t *testing.T) {
+	t.Parallel()
+	m := filled(t)
+	for name, s := range map[string]sinks.Sink{"none": m, "versions": versions{m}, "examined": examined{m}, "both": both{versions{m}, examined{m}}} {
+		of := fault.New(fault.Options{}).Of(s)
+		_, wantVersions := s.(sinks.Versioned)
+		_, gotVersions := of.(sinks.Versioned)
+		_, wantExamined := s.(sinks.Examined)
+		x, gotExamined := of.(sinks.Examined)
+		if wantVersions != gotVersions || wantExamined != gotExamined {
+			t.Errorf("%s: versions %v, examined %v", name, gotVersions, gotExamined)
+		}
+		if gotExamined && len(x.Examine(t.Context(), "")) != 1 {
+			t.Errorf("%s: nothing is examined", name)
+		}
+		if fmt.Sprint(of) != "memory" {
+			t.Errorf("%s: it is called %v", name, of)
+		}
+	}
+}
+
+func TestVersionsFailAsWell(t *testing.T) {
+	t.Parallel()
+	look := func(s sinks.Sink) (failed []fault.Op) {
+		v := s.(sinks.Versioned)
+		if _, err := v.Versions(t.Context(), key); err != nil {
+			failed = append(failed, fault.Versions)
+		}
+		r, err := v.OpenVersion(t.Context(), key, "old", 0)
+		if err != nil {
+			failed = append(failed, fault.OpenVersion)
+		} else if _, err := io.ReadAll(r); err != nil {
+			failed = append(failed, fault.Read)
+		}
+		for _, err := range v.Hidden(t.Context(), "") {
+			if err != nil {
+				failed = append(failed, fault.Hidden)
+			}
+		}
+		return failed
+	}
+	clean := fault.New(fault.Options{})
+	if failed := look(clean.Of(versions{filled(t)})); len(failed) > 0 || len(clean.Calls()) != 6 {
+		t.Fatalf("%v fail, of %v", failed, clean.Calls())
+	}
+	for _, c := range clean.Calls() {
+		f := fault.New(fault.Options{At: c.Same, Kind: fault.Unavailable})
+		if failed := look(f.Of(versions{filled(t)})); len(failed) != 1 || failed[0] != c.Op {
+			t.Errorf("%s was to fail, and %v did", c, failed)
+		}
 	}
 }
