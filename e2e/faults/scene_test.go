@@ -28,8 +28,8 @@ const (
 	foreign     = 0xbad // the id of a cluster that was wiped and made anew
 )
 
-// A scene is what two sinks hold before something is done to them: earlier backups of a cluster, one of them held, and a suspect
-// one of a foreign cluster. It never changes: every case works on sinks of its own.
+// A scene is what two sinks hold before something is done to them: earlier backups of a cluster, one of them held by a mark that only
+// the second sink has, two of them proven, and a suspect one of a foreign cluster. It never changes: every case works on sinks of its own.
 type scene struct {
 	options backup.Options // but for sinks and clock
 	ids     []age.Identity
@@ -54,7 +54,10 @@ func newScene(t *testing.T) *scene {
 			t.Fatal(err, r)
 		}
 		if s.at = s.at.AddDate(0, 0, 1); len(s.before.Entries) == 0 {
-			s.hold(t, into, r.Manifest.ID)
+			s.hold(t, into[1], r.Manifest.ID)
+		}
+		if len(s.before.Entries) < 2 {
+			s.prove(t, into, r.Manifest.ID)
 		}
 		s.before = list(t, into)
 	}
@@ -62,17 +65,25 @@ func newScene(t *testing.T) *scene {
 		s.held[i] = objects(t, into[i])
 	}
 	first, last := s.before.Entries[0], s.before.Entries[3]
-	if len(s.before.Entries) != 4 || !first.Held || len(last.Doubts) == 0 || len(first.Doubts) > 0 {
+	if _, proven := first.Proven(); len(s.before.Entries) != 4 || !first.Held || !proven || len(last.Doubts) == 0 || len(first.Doubts) > 0 {
 		t.Fatalf("the scene is not what it should be: %+v", s.before)
 	}
 	return s
 }
 
-func (s *scene) hold(t *testing.T, into []catalog.Named, id catalog.ID) {
+func (s *scene) hold(t *testing.T, in catalog.Named, id catalog.ID) {
+	t.Helper()
+	m := catalog.Mark{ID: id, Cluster: clusterName, Mark: catalog.MarkHold, Time: s.at, Reason: "before the upgrade"}
+	if err := catalog.PutMark(t.Context(), in, m); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (s *scene) prove(t *testing.T, into []catalog.Named, id catalog.ID) {
 	t.Helper()
 	for _, n := range into {
-		m := catalog.Mark{ID: id, Cluster: clusterName, Mark: catalog.MarkHold, Time: s.at, Reason: "before the upgrade"}
-		if err := catalog.PutMark(t.Context(), n, m); err != nil {
+		r := catalog.Report{ID: id, Cluster: clusterName, Report: catalog.ReportVerify, Time: s.at, OK: true, Deep: true}
+		if err := catalog.PutReport(t.Context(), n, r); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -53,6 +53,7 @@ type verified struct {
 type ranVerify struct {
 	listing catalog.Listing
 	copies  []verified
+	reports []error // of writing them
 	err     error
 }
 
@@ -67,12 +68,18 @@ func (s *scene) verify(deep bool) func(ctx context.Context, ss []catalog.Named) 
 			return r
 		}
 		for _, e := range r.listing.Entries[:min(chosen, len(r.listing.Entries))] {
+			report := catalog.Report{ID: e.ID, Cluster: clusterName, Report: catalog.ReportVerify, Time: s.at, OK: true, Deep: deep}
 			for i, n := range ss {
 				if !slices.Contains(e.Sinks, n.Name) {
 					continue
 				}
 				err := s.verifyOne(ctx, e, n, deep)
 				r.copies = append(r.copies, verified{i, e.Manifest, err})
+				report.OK = report.OK && err == nil
+				report.Sinks = append(report.Sinks, catalog.SinkResult{Sink: n.Name, OK: err == nil})
+			}
+			for _, n := range ss {
+				r.reports = append(r.reports, catalog.PutReport(ctx, n, report))
 			}
 		}
 		return r
@@ -110,8 +117,30 @@ func (s *scene) judgeVerify(t *testing.T, told any, ss []catalog.Named, c cut) {
 			t.Errorf("%s in sink %d is damaged, and said to be: %v", v.m.ID, v.sink, v.err)
 		}
 	}
+	if i := slices.IndexFunc(ran.reports, func(err error) bool { return err != nil }); i >= 0 && (clean || i%len(ss) != c.sink && !c.way.cutOff) {
+		t.Errorf("a report is not written, and the sink is sound: %v", ran.reports[i])
+	}
+	s.judgeReports(t, ran, ss)
 	if all := len(ss) * chosen; ran.err == nil && len(ran.copies) < all && len(ran.listing.Problems) == 0 {
 		t.Errorf("only %d of %d copies were looked into, and no problem is told", len(ran.copies), all)
+	}
+}
+
+// judgeReports reads what was written: a backup with a damaged copy is not proven by a report that says so of it.
+func (s *scene) judgeReports(t *testing.T, ran ranVerify, ss []catalog.Named) {
+	t.Helper()
+	written := slices.Contains(ran.reports, nil)
+	for _, e := range list(t, ss).Entries[:chosen] {
+		last, ok := e.Last(catalog.ReportVerify)
+		if !ok || !last.Time.Equal(s.at) {
+			continue
+		}
+		if !written {
+			t.Errorf("a report on %s is there, and every one is said to have failed", e.ID)
+		}
+		if sound := s.whole(0, e.Manifest) && s.whole(1, e.Manifest); last.OK && !sound && len(last.Sinks) == len(ss) {
+			t.Errorf("the report on %s says that both copies are whole", e.ID)
+		}
 	}
 }
 
