@@ -33,6 +33,17 @@ func newProgress(w io.Writer) *progress {
 
 // at reports that phase has done so many bytes of total (0 = not known yet).
 func (p *progress) at(phase string, done, total int64) {
+	p.show(phase, done, total, amountText)
+}
+
+// count reports that phase has done so many of total things, the last of which is named.
+func (p *progress) count(phase string, done, total int, name string) {
+	p.show(phase, int64(done), int64(total), func(done, total int64, _ time.Duration) string {
+		return fmt.Sprintf("%d of %d: %s", done, total, name)
+	})
+}
+
+func (p *progress) show(phase string, done, total int64, text func(done, total int64, took time.Duration) string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := time.Now()
@@ -49,11 +60,11 @@ func (p *progress) at(phase string, done, total int64) {
 	}
 	p.shown = now
 	if p.terminal {
-		fmt.Fprintf(p.w, "\r\x1b[K%-9s %s", phase, barText(done, total, now.Sub(p.began)))
+		fmt.Fprintf(p.w, "\r\x1b[K%-9s %s", phase, barText(done, total)+text(done, total, now.Sub(p.began)))
 		p.drawn = true
 		return
 	}
-	fmt.Fprintf(p.w, "lifeboat: %s: %s\n", phase, amountText(done, total, now.Sub(p.began)))
+	fmt.Fprintf(p.w, "lifeboat: %s: %s\n", phase, text(done, total, now.Sub(p.began)))
 }
 
 // Write removes the bar from the line before something else is written, so that log lines can go through it.
@@ -79,12 +90,12 @@ func (p *progress) clear() {
 	}
 }
 
-func barText(done, total int64, took time.Duration) string {
+func barText(done, total int64) string {
 	if total <= 0 {
-		return amountText(done, total, took)
+		return ""
 	}
 	full := min(int(done*barWidth/total), barWidth)
-	return "[" + strings.Repeat("=", full) + strings.Repeat(" ", barWidth-full) + "] " + amountText(done, total, took)
+	return "[" + strings.Repeat("=", full) + strings.Repeat(" ", barWidth-full) + "] "
 }
 
 func amountText(done, total int64, took time.Duration) string {

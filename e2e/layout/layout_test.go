@@ -28,8 +28,7 @@ func mayImport() map[string][]string {
 		"cmd/lifeboat":       {"…"},
 		"internal/demo":      {"…"}, // the main job as a story: a second user of everything, beside the command line
 		"backup":             process,
-		"restore":            append(process, "internal/child", "restore/like"),
-		"restore/like":       {},
+		"restore":            append(process, "internal/child"),
 		"restore/rehearsal":  append(process, "internal/throwaway", "restore"),
 		"scheduler":          {},
 		"retention":          {},
@@ -38,6 +37,7 @@ func mayImport() map[string][]string {
 		"catalog":            {"sinks"},
 		"sinks":              {},
 		"sinks/open":         {"sinks", "sinks/…"},
+		"sinks/examine":      {"sinks", "sinks/conform"},
 		"sinks/…":            {"sinks"},
 		"internal/throwaway": {"internal/member", "internal/pki"},
 		"internal/member":    {"internal/child"},

@@ -33,15 +33,27 @@ type trial struct {
 	prefix string
 }
 
+// A CleanupError is a check that passed and could not remove what it had put. One that did not pass has its own error first.
+type CleanupError struct{ Err error }
+
+func (e *CleanupError) Error() string { return "cleaning up: " + e.Err.Error() }
+
+// Unwrap returns what stood in the way.
+func (e *CleanupError) Unwrap() error { return e.Err }
+
 // check makes a Check that cleans up behind itself, whatever run has left and even when ctx has ended.
 func check(name string, run func(ctx context.Context, t trial) error) sinks.Check {
 	return sinks.Check{Name: name, Run: func(ctx context.Context, s sinks.Sink, prefix string) error {
 		t := trial{Sink: s, prefix: prefix + strings.ReplaceAll(name, " ", "-") + "/"}
 		err := run(ctx, t)
-		if cleanErr := t.clean(context.WithoutCancel(ctx)); cleanErr != nil {
-			err = errors.Join(err, fmt.Errorf("cleaning up: %w", cleanErr))
+		cleanErr := t.clean(context.WithoutCancel(ctx))
+		switch {
+		case cleanErr == nil:
+			return err
+		case err == nil:
+			return &CleanupError{cleanErr}
 		}
-		return err
+		return errors.Join(err, fmt.Errorf("cleaning up: %w", cleanErr))
 	}}
 }
 

@@ -25,6 +25,7 @@ type Options struct {
 	CredentialsFile string // AWS shared credentials file, for s3
 	CAFile          string // certificates to trust besides the system's, for s3
 	Create          bool   // make a missing directory, for file
+	PartSize        int64  // bytes from which objects are put in parts, and the size of those; for s3; 0: its default
 
 	Log *slog.Logger // told of failures that were overcome; may be nil
 }
@@ -103,7 +104,7 @@ func openFile(raw string, u *url.URL, o Options) (sinks.Sink, error) {
 }
 
 func openS3(ctx context.Context, raw string, u *url.URL, o Options) (sinks.Sink, error) {
-	options := s3.Options{Bucket: u.Host, Prefix: strings.Trim(u.Path, "/"), CredentialsFile: o.CredentialsFile, CAFile: o.CAFile, Log: o.Log}
+	options := s3.Options{Bucket: u.Host, Prefix: strings.Trim(u.Path, "/"), CredentialsFile: o.CredentialsFile, CAFile: o.CAFile, PartSize: o.PartSize, Log: o.Log}
 	switch {
 	case u.Host == "":
 		return nil, usage(raw, "it names no bucket", "write s3://bucket/prefix")

@@ -1,0 +1,198 @@
+package examine
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/lifeboat-dr/lifeboat/sinks"
+	"github.com/lifeboat-dr/lifeboat/sinks/conform"
+)
+
+const (
+	// maxKept and maxKeptObjects bound what each check may leave behind where nothing can be removed: it stays for as long as a
+	// lock holds it, and is paid for. One object in parts is let through besides, because backups are put like that.
+	maxKept        = 64 << 10
+	maxKeptObjects = 32
+
+	sweepTimeout = 2 * time.Minute
+)
+
+var (
+	errKept    = errors.New("what is put here cannot be removed")
+	errTooMuch = errors.New("the check would leave too much behind")
+)
+
+// A guard stands between the checks and the sink: it removes by another credential if there is one, and where nothing can be
+// removed it asks nothing to be, and lets little be put.
+type guard struct {
+	sinks.Sink
+	remover sinks.Sink
+	why     error // why nothing can be removed; nil: it can
+
+	mu      sync.Mutex
+	has     map[string]int64 // what was put, and its size, where it stays
+	inParts string           // the one object in parts that was let through
+}
+
+// keep makes the guard expect that whatever is put stays.
+func (g *guard) keep(why error) { g.why = why }
+
+// PartSize is the size in bytes from which the sink may work in parts.
+func (g *guard) PartSize() int64 {
+	if p, ok := g.Sink.(interface{ PartSize() int64 }); ok {
+		return p.PartSize()
+	}
+	return 1 << 20
+}
+
+// Put implements [sinks.Sink].
+func (g *guard) Put(ctx context.Context, key string, body io.ReaderAt, size int64) error {
+	if g.why != nil && size >= 0 && sinks.CheckKey(key) == nil && !g.allow(key, size) {
+		return &sinks.Error{Op: "put", Sink: fmt.Sprint(g.Sink), Key: key, Err: errTooMuch}
+	}
+	err := g.Sink.Put(ctx, key, body, size)
+	if err == nil {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		g.has[key] = size
+	}
+	return err
+}
+
+// allow tells whether an object may be put that will stay. What is there already cannot be put again.
+func (g *guard) allow(key string, size int64) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if _, ok := g.has[key]; ok {
+		return true
+	}
+	if part := g.PartSize(); g.inParts == "" && size > part && size <= part+1 {
+		g.inParts = key
+		return true
+	}
+	if key == g.inParts {
+		return true
+	}
+	var bytes int64
+	objects := 0
+	for k, n := range g.has {
+		if folder(k) == folder(key) && k != g.inParts {
+			bytes += n
+			objects++
+		}
+	}
+	return bytes+size <= maxKept && objects < maxKeptObjects
+}
+
+// folder is the part of a key that a check has for itself.
+func folder(key string) string {
+	parts := strings.SplitN(key, "/", 4) // lifeboat-check/RANDOM/CHECK/…
+	return strings.Join(parts[:min(3, len(parts))], "/")
+}
+
+// Delete implements [sinks.Sink].
+func (g *guard) Delete(ctx context.Context, key string) error {
+	if g.why != nil && ctx.Err() == nil && sinks.CheckKey(key) == nil {
+		return &sinks.Error{Op: "delete", Sink: fmt.Sprint(g.Sink), Key: key, Err: errKept}
+	}
+	return g.remover.Delete(ctx, key)
+}
+
+// judge says what a check's end means.
+func (g *guard) judge(name string, err error) Result {
+	r := Result{Kind: Contract, Name: name}
+	var cleanup *conform.CleanupError
+	switch {
+	case err == nil, errors.As(err, &cleanup) && errors.Is(err, errKept):
+		r.State = OK
+	case errors.Is(err, errTooMuch):
+		r.State, r.Detail = Unknown, "not tested: it would leave much behind, which this credential could not remove"
+	case errors.Is(err, errKept):
+		r.State, r.Detail = Unknown, "not tested: it takes deleting, which this credential may not do here"
+	default:
+		r.State, r.Detail = Failed, strings.ReplaceAll(err.Error(), "\n", "; ")
+	}
+	return r
+}
+
+// deleting tries, on an object of its own, whether the sink's own credential can remove a backup.
+func deleting(ctx context.Context, s sinks.Sink, g *guard, key string) Result {
+	r := Result{Kind: Posture, Name: "this credential cannot delete", State: OK}
+	err := g.why
+	if g.remover != s {
+		if err = s.Put(ctx, key, bytes.NewReader(nil), 0); err == nil {
+			err = s.Delete(ctx, key)
+		}
+	}
+	switch {
+	case err == nil:
+		r.State = Advice
+		r.Detail = "it can, and so could whoever steals it: give backup one that cannot (lifeboat sink policy), and prune another"
+	case errors.Is(err, fs.ErrPermission):
+		r.Detail = "it was refused"
+		if cause := errors.Unwrap(err); cause != nil {
+			r.Detail += ": " + cause.Error()
+		}
+	default:
+		r.State, r.Detail = Unknown, "cannot tell: "+err.Error()
+	}
+	return r
+}
+
+// sweep removes all that is left below the prefix, and returns what it could not remove, and why.
+func sweep(ctx context.Context, g *guard, prefix string) (left []sinks.Object, why error) {
+	ctx, cancel := context.WithTimeout(ctx, sweepTimeout)
+	defer cancel()
+	if g.why == nil {
+		why = removeAll(ctx, g, prefix)
+	} else {
+		why = g.why
+	}
+	for o, err := range g.List(ctx, prefix) {
+		if err != nil {
+			return left, errors.Join(why, fmt.Errorf("looking what is left: %w", err))
+		}
+		left = append(left, o)
+	}
+	if tidy, ok := g.Sink.(interface {
+		Tidy(ctx context.Context, folder string) error
+	}); ok && len(left) == 0 {
+		_ = tidy.Tidy(ctx, strings.TrimSuffix(prefix, "/")) // empty folders are no harm, and somebody may be using one
+	}
+	if len(left) == 0 {
+		return nil, nil
+	}
+	return left, why
+}
+
+func removeAll(ctx context.Context, g *guard, prefix string) error {
+	var failed error
+	var mu sync.Mutex
+	var group errgroup.Group
+	group.SetLimit(16)
+	for o, err := range g.List(ctx, prefix) {
+		if err != nil {
+			failed = errors.Join(failed, err)
+			break
+		}
+		group.Go(func() error {
+			if err := g.Delete(ctx, o.Key); err != nil {
+				mu.Lock()
+				defer mu.Unlock()
+				failed = err // one tells enough
+			}
+			return nil
+		})
+	}
+	_ = group.Wait() // always nil
+	return failed
+}
