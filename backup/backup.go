@@ -151,6 +151,10 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 		return nil, err
 	}
 	r.end()
+	if c := r.manifest.RecipientsChanged; c != nil {
+		r.Log.Warn("backups are sealed to other recipients than before, and nobody has accepted that", "cluster", r.Cluster, "id", r.manifest.ID,
+			"since", c.Since, "before", c.Before, "now", r.manifest.Sealed.Fingerprints)
+	}
 	return &Result{Manifest: r.manifest, Sinks: r.deliveries, Phases: r.phases, Suspect: r.manifest.Suspect.Reasons}, nil
 }
 

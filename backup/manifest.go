@@ -34,7 +34,7 @@ func (r *runner) identify() error {
 		Sealed: catalog.Sealed{
 			Key:  catalog.SealedKey(r.Cluster, id, !r.Plain),
 			Size: seal.Sealed.Size, SHA256: seal.Sealed.SHA256, Compression: seal.Compression,
-			Stanzas: seal.Stanzas, Fingerprints: seal.Fingerprints,
+			Stanzas: seal.Stanzas, Fingerprints: seal.Fingerprints, HeaderSHA256: seal.HeaderSHA256,
 		},
 		ReadBack:    catalog.ReadBack{Mode: "always", OK: true}, // a sink where it failed never gets this manifest
 		ToolVersion: r.Tool,

@@ -26,10 +26,11 @@ func (l *Listing) checkChain() {
 	}
 }
 
-// Link makes a new manifest continue what is there: it sets Sequence, Previous, Lineage.First and Suspect. ID, Started, Finished, Revision,
-// LiveKeys and Lineage.EtcdClusterID must be set.
+// Link makes a new manifest continue what is there: it sets Sequence, Previous, Lineage.First, Suspect and RecipientsChanged. ID, Started, Finished, Revision,
+// LiveKeys, Lineage.EtcdClusterID and Sealed.Fingerprints must be set.
 func (l Listing) Link(m *Manifest) {
 	m.Lineage, m.Suspect.Reasons = Continue(l.Entries, *m)
+	m.RecipientsChanged = l.recipientsChanged(*m)
 	m.Sequence, m.Previous, m.Suspect.Unseen = 1, nil, false
 	if n := len(l.Entries); n > 0 {
 		newest := l.Entries[n-1]

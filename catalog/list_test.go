@@ -128,7 +128,7 @@ func TestDamagedAndForeignObjectsNeverEndAListing(t *testing.T) {
 	_, mk = at(4)
 	add(mk, []byte{}, ErrNotAuthentic)
 	_, mk = at(5)
-	add(mk, make([]byte, maxNote+1), ErrDamaged)
+	add(mk, make([]byte, maxNote+1), ErrNotAuthentic)
 	add("v1/prod/manifests/README.txt", []byte("hello"), ErrDamaged)
 	add("v1/prod/manifests/latest.note", []byte("hello"), ErrDamaged)
 	add("v1/prod/manifests/deeper/x.note", []byte("hello"), ErrDamaged)
@@ -149,6 +149,12 @@ func TestDamagedAndForeignObjectsNeverEndAListing(t *testing.T) {
 	want["mem:b "+mk] = ErrNotAuthentic
 	put(t, a, "v1/other/manifests/x.note", []byte("another cluster's, so nobody's business"))
 
+	_, long := at(5)
+	for _, p := range list(t, []Named{a}, Trust{}).Problems { // nobody is trusted, so nothing is forged
+		if p.Key == long && !errors.Is(p, ErrDamaged) {
+			t.Errorf("longer than a note, and no key is trusted: %v", p)
+		}
+	}
 	l := list(t, []Named{a, b}, k.trust)
 	if diff := cmp.Diff([]ID{good, m.ID}, ids(l)); diff != "" {
 		t.Error(diff)

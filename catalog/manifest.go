@@ -49,6 +49,8 @@ type Manifest struct {
 	Sealed   Sealed   `json:"sealed"`
 	ReadBack ReadBack `json:"read_back"`
 	Suspect  Suspect  `json:"suspect"`
+	// RecipientsChanged is there until a person has accepted that backups are sealed to others than before.
+	RecipientsChanged *RecipientsChanged `json:"recipients_changed,omitzero"`
 
 	Raw         bool   `json:"raw"`         // a copy of member/snap/db rather than what a member sent: no trailer
 	PreUpgrade  bool   `json:"pre_upgrade"` // taken just before an upgrade
@@ -118,6 +120,9 @@ type Sealed struct {
 	Compression  string   `json:"compression"`
 	Stanzas      []string `json:"stanzas"`    // age's stanza types; none if not encrypted
 	Fingerprints []string `json:"recipients"` // fingerprints of the recipients; none if not encrypted
+	// HeaderSHA256 tells whether the beginning of the object is whole, where it is decided who can open it. Age's header, up to its
+	// MAC; "" if not encrypted, and in the oldest manifests.
+	HeaderSHA256 string `json:"header_sha256"`
 }
 
 // Encrypted reports whether the object is an age file.
@@ -206,6 +211,9 @@ func (m *Manifest) normalize() {
 		*list = orEmpty(*list)
 	}
 	m.EncryptionKeys = orEmpty(m.EncryptionKeys)
+	if c := m.RecipientsChanged; c != nil {
+		m.RecipientsChanged = &RecipientsChanged{c.Since, orEmpty(c.Before)} // the caller's is not touched
+	}
 	m.Source.Members = append([]Member{}, m.Source.Members...)
 	for i := range m.Source.Members {
 		m.Source.Members[i].PeerURLs = orEmpty(m.Source.Members[i].PeerURLs)
@@ -251,6 +259,8 @@ func (m *Manifest) check() error {
 		{m.LinearizableRevision >= 0 && m.LiveKeys >= 0 && m.HashKV.Revision >= 0, "counts"},
 		{m.Plain.Size > 0 && isSHA256(m.Plain.SHA256), "plain"},
 		{m.Sealed.Size > 0 && isSHA256(m.Sealed.SHA256), "sealed"},
+		{m.Sealed.HeaderSHA256 == "" || isSHA256(m.Sealed.HeaderSHA256), "sealed.header_sha256"},
+		{m.RecipientsChanged == nil || validID(m.RecipientsChanged.Since), "recipients_changed"},
 	} {
 		if !c.ok {
 			return fmt.Errorf("%w: the field %s is missing or impossible", ErrDamaged, c.what)

@@ -39,9 +39,10 @@ func sample(id ID) Manifest {
 		Plain:          Plain{Size: 1 << 31, SHA256: hash, TrailerOK: true},
 		Sealed: Sealed{
 			Key: SealedKey("prod", id, true), Size: 1 << 28, SHA256: hash, Compression: "zstd",
-			Stanzas: []string{"mlkem768x25519"}, Fingerprints: []string{"0123456789abcdef"},
+			Stanzas: []string{"mlkem768x25519"}, Fingerprints: []string{"0123456789abcdef"}, HeaderSHA256: hash,
 		},
-		ReadBack: ReadBack{Mode: "always", OK: true}, Suspect: Suspect{Reasons: []string{"a <reason> & \"more\""}}, Raw: false, PreUpgrade: true, ToolVersion: "v0.1.0",
+		ReadBack: ReadBack{Mode: "always", OK: true}, Suspect: Suspect{Reasons: []string{"a <reason> & \"more\""}},
+		RecipientsChanged: &RecipientsChanged{"20261120T143500Z-r123000-aaaaaa", []string{"fedcba9876543210"}}, PreUpgrade: true, ToolVersion: "v0.1.0",
 	}
 }
 
@@ -124,8 +125,9 @@ func TestManifestFieldsKeepTheirNames(t *testing.T) {
 		`"hashkv":{"hash":4000000000,"revision":123456,"compact_revision":100,"members_compared":["m2"]},"kubernetes":true,` +
 		`"encryption_keys":[{"provider":"aescbc","name":"key1","values":17}],"plain":{"size":2147483648,"sha256":"HASH","etcd_trailer_ok":true},` +
 		`"sealed":{"key":"v1/prod/snapshots/20261120T145000Z-r123456-7f3a9c.db.zst.age","size":268435456,"sha256":"HASH","compression":"zstd",` +
-		`"stanzas":["mlkem768x25519"],"recipients":["0123456789abcdef"]},"read_back":{"mode":"always","ok":true},` +
-		`"suspect":{"reasons":["a <reason> & \"more\""],"unseen":false},"raw":false,"pre_upgrade":true,"tool_version":"v0.1.0"}` + "\n"
+		`"stanzas":["mlkem768x25519"],"recipients":["0123456789abcdef"],"header_sha256":"HASH"},"read_back":{"mode":"always","ok":true},` +
+		`"suspect":{"reasons":["a <reason> & \"more\""],"unseen":false},` +
+		`"recipients_changed":{"since":"20261120T143500Z-r123000-aaaaaa","before":["fedcba9876543210"]},"raw":false,"pre_upgrade":true,"tool_version":"v0.1.0"}` + "\n"
 	got := strings.ReplaceAll(string(encode(t, sample(id1))), strings.Repeat("0123456789abcdef", 4), "HASH")
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
@@ -137,7 +139,7 @@ func TestAFirstPlainManifestHasNoNulls(t *testing.T) {
 	m := sample(id1)
 	m.Previous, m.BucketTime, m.EncryptionKeys, m.Suspect, m.HashKV.Members = nil, time.Time{}, nil, Suspect{}, nil
 	m.Source.Members, m.Source.Alarms, m.Sealed.Stanzas, m.Sealed.Fingerprints = nil, nil, nil, nil
-	m.Sealed.Key = SealedKey(m.Cluster, m.ID, false)
+	m.Sealed.Key, m.Sealed.HeaderSHA256, m.RecipientsChanged = SealedKey(m.Cluster, m.ID, false), "", nil
 	m.Started = m.Started.In(time.FixedZone("here", 7200)).Add(77 * time.Microsecond)
 	text := string(encode(t, m))
 	if strings.Count(text, "null") != 1 || !strings.Contains(text, `"previous":null`) || strings.Contains(text, "bucket_time") {

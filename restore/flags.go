@@ -98,7 +98,7 @@ func (p *Plan) Arguments(member, dataDir string) []string {
 			args = append(args, "--raw")
 		}
 	}
-	args = append(args, "--member", member, "--data-dir", dataDir)
+	args = append(args, p.whose(member, dataDir)...)
 	if !p.sameMembers {
 		args = append(args, "--initial-cluster", initialCluster(p.Members))
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/lifeboat-dr/lifeboat/catalog"
+	"github.com/lifeboat-dr/lifeboat/restore/like"
 )
 
 const (
@@ -33,6 +34,8 @@ type Plan struct {
 	DataDir string   // with Only: exactly this directory
 	Attempt int      // 0 means 1
 
+	Like *like.Node // this member as the file that starts it describes it; what is chosen above wins over it
+
 	NoBump      bool // leave the revision as it is, although the backup holds Kubernetes
 	DropAuth    bool // turn authentication off in what is made: for a rehearsal, which has no passwords
 	CountKeys   bool // have Result.Info count the keys by prefix
@@ -55,7 +58,9 @@ type Plan struct {
 	Leftovers   []string // stages of killed restores into the same place, which Run removes
 	Differences []string // what will be different afterwards, in sentences
 	NotHeld     []string // what the new cluster needs and the backup does not hold
+	LikeNotes   []string // where what is made is not as the file of Like says, in sentences
 	sameMembers bool     // as the source's, so that nobody needs to be told
+	fromSource  bool     // the members are the source's: nobody has chosen any
 }
 
 // A Target is a directory that is made, and whose it is.
@@ -65,7 +70,7 @@ type Target struct {
 }
 
 // Resolve checks what was chosen and fills in the rest of the plan. It creates nothing, but looks at the file system for
-// leftovers. Errors are *UsageError.
+// leftovers. Errors are *UsageError; and *Refusal where the file of Like and the members contradict each other.
 func (p *Plan) Resolve() error {
 	if err := p.settleMembers(); err != nil {
 		return err
@@ -98,7 +103,7 @@ func (p *Plan) Resolve() error {
 		p.Bump = Bump(p.Attempt)
 	}
 	p.BytesNeeded = p.room()
-	p.Quota = quota(p.Source.Quota, p.Source.Size)
+	p.settleQuota()
 	p.Differences, p.NotHeld = p.differences(), p.notHeld()
 	return nil
 }
@@ -106,7 +111,7 @@ func (p *Plan) Resolve() error {
 func (p *Plan) settleMembers() (err error) {
 	before := tidyClients(p.Source.Members)
 	if p.Members == nil {
-		p.Members = before
+		p.Members, p.fromSource = before, true
 	}
 	if p.Members, err = checkMembers(p.Members); err != nil {
 		return err
@@ -119,6 +124,9 @@ func (p *Plan) settleMembers() (err error) {
 				p.Members[i].ClientURLs = clientsOf(m, old)
 			}
 		}
+	}
+	if err := p.settleLike(); err != nil {
+		return err
 	}
 	if p.Only == "" {
 		return nil

@@ -14,10 +14,15 @@ func newAccept(g *global) *cobra.Command {
 	f := &flags{}
 	cmd := &cobra.Command{
 		Use:   "accept BACKUP",
-		Short: "Accept a suspect backup and its lineage, on the record",
+		Short: "Accept a suspect backup and its lineage, or changed recipients, on the record",
 		Long: `A backup that does not continue its cluster's history (another etcd cluster id, a lower revision, half of the keys
 gone) is suspect, and latest passes it over: it may be of a cluster that was wiped. If the change was meant, accept
-one backup of the new lineage: from then on latest chooses from it. This writes a mark beside the manifest in every
+one backup of the new lineage: from then on latest chooses from it.
+
+A backup that is sealed to other recipients than the ones before is told of, by every backup and by status, until
+one with the new recipients is accepted. What latest means has nothing to do with that.
+
+What is accepted is printed: one of the two, or both. This writes a mark beside the manifest in every
 sink that holds it, signed where --signing-key-file is given; nothing is changed or removed.
 
 EXIT STATUS
@@ -47,12 +52,17 @@ func (f *flags) accept(g *global, cmd *cobra.Command, id string) error {
 	if b.trust.Verifiers != nil && len(signers) == 0 {
 		return &usageError{"keys are trusted, so a mark without a signature would be ignored", "give --signing-key-file"}
 	}
-	e, err := b.find(ctx, g, id)
+	l, err := b.list(ctx, g.streams)
 	if err != nil {
 		return err
 	}
-	if len(e.Doubts) == 0 {
-		fmt.Fprintf(g.err, "lifeboat: %s is not suspect: there is nothing to accept\n", e.ID)
+	e, err := g.resolve(l, id)
+	if err != nil {
+		return err
+	}
+	accepts := acceptable(l, e)
+	if len(accepts) == 0 {
+		fmt.Fprintf(g.err, "lifeboat: %s is not suspect, and its recipients are known: there is nothing to accept\n", e.ID)
 		return nil
 	}
 	mark := catalog.Mark{ID: e.ID, Cluster: e.Cluster, Mark: catalog.MarkAccept, Time: g.now()}
@@ -62,10 +72,43 @@ func (f *flags) accept(g *global, cmd *cobra.Command, id string) error {
 			failed = append(failed, err)
 			continue
 		}
-		fmt.Fprintf(g.err, "lifeboat: accepted %s and its lineage in %s; it was suspect because %s\n", e.ID, s.Name, strings.Join(e.Doubts, "; "))
+		for _, what := range accepts {
+			fmt.Fprintf(g.err, "lifeboat: accepted in %s: %s\n", s.Name, what)
+		}
 	}
 	if len(failed) > 0 && len(failed) < len(e.Sinks) {
 		return &partlyDone{oneLine(errors.Join(failed...).Error()), "accept it again once the sink can be written", failed}
 	}
 	return errors.Join(failed...)
+}
+
+// acceptable says what a mark on a backup would accept.
+func acceptable(l catalog.Listing, e catalog.Entry) (all []string) {
+	if len(e.Doubts) > 0 {
+		all = append(all, fmt.Sprintf("%s and its lineage; it was suspect because %s", e.ID, strings.Join(e.Doubts, "; ")))
+	}
+	if l.AcceptsRecipients(e) {
+		c, _ := l.RecipientsChange()
+		all = append(all, fmt.Sprintf("the recipients of %s, changed since %s: %s", e.ID, c.Since, recipientsText(c.Before, c.Now)))
+	}
+	return all
+}
+
+// recipientsText says by fingerprints what is different.
+func recipientsText(before, now []string) string {
+	c := catalog.RecipientsChange{Before: before, Now: now}
+	var all []string
+	if come := c.Come(); len(come) > 0 {
+		all = append(all, strings.Join(come, ", ")+" can open them now")
+	}
+	if gone := c.Gone(); len(gone) > 0 {
+		all = append(all, strings.Join(gone, ", ")+" no longer can")
+	}
+	switch {
+	case len(now) == 0:
+		all = append(all, "they are not encrypted any more: anyone can open them")
+	case len(before) == 0:
+		all = append(all, "before, anyone could open them")
+	}
+	return strings.Join(all, "; ")
 }

@@ -155,6 +155,10 @@ func shortfall(g *global, r *backup.Result) error {
 		g.warnf("this backup is suspect: %s; `latest` passes it over and goes on meaning an older one", strings.Join(r.Suspect, "; "))
 		fmt.Fprintf(g.err, "lifeboat: hint: if the change was meant (a restore, a rebuilt cluster): lifeboat accept %s; if another cluster is meant, give it a --cluster name of its own\n", r.Manifest.ID)
 	}
+	if c := r.Manifest.RecipientsChanged; c != nil {
+		g.warnf("backups are sealed to other recipients than before, since %s: %s", c.Since, recipientsText(c.Before, r.Manifest.Sealed.Fingerprints))
+		fmt.Fprintf(g.err, "lifeboat: hint: if that was meant (a rotation of keys): lifeboat accept %s; if not, somebody has changed the recipients file of this host\n", r.Manifest.ID)
+	}
 	if failed := r.Failed(); len(failed) > 0 {
 		var texts []string
 		var causes []error

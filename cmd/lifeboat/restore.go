@@ -43,6 +43,7 @@ func (f *planFlags) register(cmd *cobra.Command) {
 type restoreFlags struct {
 	planFlags
 	out, dataDir, member, initialCluster string
+	like                                 string
 	attempt                              int
 	noBump, dryRun, ignoreRunning        bool
 }
@@ -50,14 +51,16 @@ type restoreFlags struct {
 func newRestore(g *global) *cobra.Command {
 	f := &restoreFlags{}
 	cmd := &cobra.Command{
-		Use:   "restore BACKUP (--out DIR | --member NAME --data-dir DIR)",
+		Use:   "restore BACKUP (--out DIR | --member NAME --data-dir DIR | --like FILE)",
 		Short: "Make the data directory of every member, or of one, from a backup",
 		Long: `Make member data directories from BACKUP: an id, latest, before:TIME, or a local snapshot file. The plan is
 printed first; --dry-run stops there. Existing directories are never touched, nothing is fetched before every
 refusal was considered, and a directory appears only when it is complete.
 
 --out DIR makes DIR/<member> for every member in one run. --member NAME --data-dir DIR makes one, on its own node;
-give the same exact backup id, members and --attempt on every node, as the printed commands do.
+give the same exact backup id, members and --attempt on every node, as the printed commands do. --like FILE reads
+name, addresses, data directory and quota of this node's member from the file that starts it: a static pod manifest,
+a configuration file of etcd, or a systemd unit. Who the other members are is never read from it.
 
 If the cluster still has quorum, replace the failed member instead. Stop every API server before starting members.
 
@@ -74,6 +77,7 @@ EXIT STATUS
 	fl.StringVar(&f.out, "out", "", "`DIR` under which every member gets a directory of its name")
 	fl.StringVar(&f.member, "member", "", "make only the directory of the member with this `NAME`")
 	fl.StringVar(&f.dataDir, "data-dir", "", "with --member: the `DIR` to make")
+	fl.StringVar(&f.like, "like", "", "make the member that this `FILE` starts: /etc/kubernetes/manifests/etcd.yaml, etcd.conf.yml, etcd.service")
 	fl.StringVar(&f.initialCluster, "initial-cluster", "", "members of the new cluster as `NAME=PEER-URL,…` (default: those of the backup)")
 	fl.IntVar(&f.attempt, "attempt", 1, "`N`th restore of this backup: raises the bump and changes the token, so that no member of an earlier attempt can join")
 	fl.BoolVar(&f.noBump, "no-bump", false, "leave the revision as it is although the backup holds Kubernetes")
@@ -157,10 +161,15 @@ func orFile(asked string, err error) error {
 
 func (f *restoreFlags) run(g *global, cmd *cobra.Command, asked string) error {
 	ctx := cmd.Context()
+	node, err := readLike(f.like)
+	if err != nil {
+		return err
+	}
 	plan, deps, err := f.plan(ctx, g, cmd, asked)
 	if err != nil {
 		return err
 	}
+	plan.Like = node
 	plan.Out, plan.DataDir, plan.Only, plan.Attempt, plan.NoBump = f.out, f.dataDir, f.member, f.attempt, f.noBump
 	plan.IgnoreRunning = f.ignoreRunning
 	if f.attempt < 1 {
@@ -225,6 +234,12 @@ func printPlan(w io.Writer, g *global, p *restore.Plan) error {
 			made = "→ " + p.Dirs[i].Dir
 		}
 		line("member", "%s at %s %s", m.Name, strings.Join(m.PeerURLs, ","), made)
+	}
+	if p.Like != nil {
+		line("like", "%s, a %s", p.Like.File, p.Like.Kind)
+	}
+	for _, n := range p.LikeNotes {
+		line("attention", "%s", n)
 	}
 	line("first", "stop every API server; and if the old cluster still has quorum, replace its failed member instead of restoring")
 	line("token", "%s", p.Token)

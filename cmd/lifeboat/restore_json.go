@@ -19,14 +19,26 @@ type planJSON struct {
 	Directories []restore.Target `json:"directories"`
 	Differences []string         `json:"differences"`
 	NotHeld     []string         `json:"not_held"`
+	Like        *likeJSON        `json:"like,omitempty"`
+}
+
+// likeJSON tells which file the member was read from.
+type likeJSON struct {
+	File  string   `json:"file"`
+	Kind  string   `json:"kind"`
+	Notes []string `json:"notes"` // where what is made is not as the file says
 }
 
 func newPlanJSON(p *restore.Plan) planJSON {
-	return planJSON{
+	out := planJSON{
 		Backup: p.Source.ID, File: p.Source.File, Taken: p.Source.Taken.UTC(), Revision: p.Source.Revision,
 		Token: p.Token, Bump: p.Bump, BytesNeeded: p.BytesNeeded, Members: p.Members, Directories: p.Dirs,
 		Differences: append([]string{}, p.Differences...), NotHeld: append([]string{}, p.NotHeld...),
 	}
+	if p.Like != nil {
+		out.Like = &likeJSON{File: p.Like.File, Kind: string(p.Like.Kind), Notes: append([]string{}, p.LikeNotes...)}
+	}
+	return out
 }
 
 // restoredJSON is `restore -o json`: the plan, and what was made of it.

@@ -28,7 +28,8 @@ func mayImport() map[string][]string {
 		"cmd/lifeboat":       {"…"},
 		"internal/demo":      {"…"}, // the main job as a story: a second user of everything, beside the command line
 		"backup":             process,
-		"restore":            append(process, "internal/child"),
+		"restore":            append(process, "internal/child", "restore/like"),
+		"restore/like":       {},
 		"restore/rehearsal":  append(process, "internal/throwaway", "restore"),
 		"scheduler":          {},
 		"retention":          {},
