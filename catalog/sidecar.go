@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io/fs"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -47,19 +48,22 @@ func SidecarFingerprints(ctx context.Context, s Named, cluster string, id ID) (a
 	return all, nil
 }
 
-// Sidecars reads the sidecars of a backup in one sink. One that cannot be read is told in the error, beside those that can.
-func Sidecars(ctx context.Context, s Named, cluster string, id ID) ([]Sidecar, error) {
+// Sidecars reads the sidecars of a backup in one sink: those of the recipients named first, then others, maxSidecars at most. One that
+// cannot be read is told in the error, beside those that can.
+func Sidecars(ctx context.Context, s Named, cluster string, id ID, first ...string) ([]Sidecar, error) {
 	fps, err := SidecarFingerprints(ctx, s, cluster, id)
-	if err != nil {
-		return nil, err
-	}
+	failed := []error{err}
 	var all []Sidecar
-	var failed []error
-	for _, fp := range fps {
+	seen := make(map[string]bool)
+	for _, fp := range append(slices.Clone(first), fps...) {
+		if seen[fp] {
+			continue
+		}
+		seen[fp] = true
 		key := SidecarKey(cluster, id, fp)
 		data, err := getNote(ctx, s, key)
 		switch {
-		case errors.Is(err, fs.ErrNotExist): // removed since
+		case errors.Is(err, fs.ErrNotExist): // not there, or removed since
 		case err != nil:
 			failed = append(failed, &Problem{s.Name, key, id, err})
 		default:

@@ -67,7 +67,7 @@ func store(t testing.TB, path string, in sinks.Sink, encrypted bool) stored {
 		Plain:  catalog.Plain{Size: src.Size, SHA256: src.SHA256, TrailerOK: true},
 		Sealed: catalog.Sealed{
 			Key: catalog.SealedKey("prod", name, encrypted), Size: seal.Sealed.Size, SHA256: seal.Sealed.SHA256,
-			Compression: seal.Compression, Stanzas: seal.Stanzas, Fingerprints: seal.Fingerprints,
+			Compression: seal.Compression, Stanzas: seal.Stanzas, Fingerprints: seal.Fingerprints, HeaderSHA256: seal.HeaderSHA256,
 		},
 		Source: catalog.Source{
 			ServerVersion: "3.4.23", Quota: 1 << 30, Alarms: []string{},

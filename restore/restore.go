@@ -17,6 +17,7 @@ import (
 	"filippo.io/age"
 
 	"github.com/lifeboat-dr/lifeboat/catalog"
+	"github.com/lifeboat-dr/lifeboat/crypto"
 	"github.com/lifeboat-dr/lifeboat/snapshot"
 )
 
@@ -114,16 +115,18 @@ func Run(ctx context.Context, p Plan, d Deps) (res *Result, err error) {
 // runner is a restore under way.
 type runner struct {
 	Deps
-	plan    *Plan
-	cluster *cluster
-	stage   *stage
-	editor  *editor
-	files   []*os.File // the database of each target; the first is edited, the others are its clones
-	layout  layout     // of the first
-	stop    func()     // ends the editing process; nil before it was started
-	shared  bool       // clones can share the blocks of the first
-	done    bool       // the directories are in their place
-	result  *Result
+	plan      *Plan
+	cluster   *cluster
+	stage     *stage
+	editor    *editor
+	files     []*os.File // the database of each target; the first is edited, the others are its clones
+	layout    layout     // of the first
+	stop      func()     // ends the editing process; nil before it was started
+	unlocking *Unlocking
+	key       *crypto.FileKey // nil if it is not encrypted, or not found before the fetch
+	shared    bool            // clones can share the blocks of the first
+	done      bool            // the directories are in their place
+	result    *Result
 
 	step  Step
 	since time.Time
@@ -134,6 +137,9 @@ type runner struct {
 
 // all does one step after the other.
 func (r *runner) all(ctx context.Context) error {
+	if err := r.unlock(ctx); err != nil {
+		return err
+	}
 	if err := r.begin(); err != nil {
 		return err
 	}

@@ -52,19 +52,33 @@ func (r *runner) bring(ctx context.Context) error {
 func (r *runner) open(ctx context.Context, sealed *os.File) error {
 	src := &r.plan.Source
 	in := io.NewSectionReader(sealed, 0, src.Entry.Manifest.Sealed.Size)
-	var opened *crypto.Opened
-	var err error
-	if src.encrypted() {
-		opened, err = crypto.Open(in, r.Identities, src.Size)
-	} else {
-		opened, err = crypto.OpenPlain(in, src.Size)
-	}
+	opened, err := r.unseal(ctx, in)
 	if err != nil {
 		return fmt.Errorf("open %s: %w", src.name(), err)
 	}
 	opened.HashElsewhere() // in pour, on another core
 	r.result.OpenedWith = opened.Fingerprint()
 	return r.pour(ctx, opened)
+}
+
+func (r *runner) unseal(ctx context.Context, in io.ReadSeeker) (*crypto.Opened, error) {
+	src := &r.plan.Source
+	if !src.encrypted() {
+		return crypto.OpenPlain(in, src.Size)
+	}
+	if r.key == nil { // no header could be judged by itself; now the digest has
+		h, err := crypto.ReadHeader(in, "")
+		if err != nil {
+			return nil, err
+		}
+		if r.key, err = r.unlocking.open(ctx, h); err != nil {
+			return nil, err
+		}
+		if _, err := in.Seek(0, io.SeekStart); err != nil {
+			return nil, err
+		}
+	}
+	return r.key.Open(in, src.Size)
 }
 
 // pour writes the plain bytes into the first file and compares what they are with what they should be.

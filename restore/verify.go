@@ -29,6 +29,9 @@ func Verify(ctx context.Context, e catalog.Entry, sink catalog.Named, dir string
 	if err := r.plan.checkIdentity(d.Identities); err != nil {
 		return "", err
 	}
+	if err := r.unlock(ctx); err != nil {
+		return "", fmt.Errorf("the copy in %s: %w", sink.Name, err)
+	}
 	if r.stage, err = newStage(dir, "lifeboat-verify", d.named); err != nil {
 		return "", err
 	}
