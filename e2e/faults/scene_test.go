@@ -39,10 +39,14 @@ type scene struct {
 	was     map[string][]byte // of the first sink, before damage was done; nil if none was
 }
 
-// newScene takes the earlier backups, in a year when each day had one.
+// newScene takes the earlier backups, one a day, of the recorded cluster.
 func newScene(t *testing.T) *scene {
 	t.Helper()
-	endpoint := lab.StartRecorded(t, 0).URL
+	return sceneOf(t, lab.StartRecorded(t, 0).URL)
+}
+
+func sceneOf(t *testing.T, endpoint string) *scene {
+	t.Helper()
 	s := &scene{at: time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)}
 	s.options, s.ids = newOptions(t, endpoint)
 	into := named(mem.New(), mem.New())
@@ -133,18 +137,24 @@ func named(ss ...sinks.Sink) (all []catalog.Named) {
 	return all
 }
 
-// set puts the scene's objects into new sinks.
+// set makes new sinks that hold what the scene's do.
 func (s *scene) set(t *testing.T) []catalog.Named {
 	t.Helper()
-	a, b := mem.New(), mem.New()
-	for i, m := range []*mem.Sink{a, b} {
+	ss := named(mem.New(), mem.New())
+	s.fill(t, ss)
+	return ss
+}
+
+// fill puts the scene's objects into empty sinks.
+func (s *scene) fill(t *testing.T, ss []catalog.Named) {
+	t.Helper()
+	for i, n := range ss {
 		for key, data := range s.held[i] {
-			if err := m.Put(t.Context(), key, bytes.NewReader(data), int64(len(data))); err != nil {
+			if err := n.Put(t.Context(), key, bytes.NewReader(data), int64(len(data))); err != nil {
 				t.Fatal(err)
 			}
 		}
 	}
-	return named(a, b)
 }
 
 // list is what a reader finds.

@@ -20,21 +20,23 @@ func TestVerifyNeverSaysWholeOfWhatIsNotWhateverCallFails(t *testing.T) {
 	for name, deep := range map[string]bool{"verify": false, "verify deep": true} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := newScene(t)
-			s.damage()
+			s := newScene(t).damaged()
 			s.everywhere(t, operation{name, s.verify(deep), s.judgeVerify})
 		})
 	}
 }
 
-// damage flips a bit of one payload in the first sink and takes another out of the second.
-func (s *scene) damage() {
-	s.was = maps.Clone(s.held[0])
+// damaged is the scene with a bit flipped in one payload of the first sink, and another payload gone from the second.
+func (s *scene) damaged() *scene {
+	d := *s
+	d.was = s.held[0]
+	d.held = [2]map[string][]byte{maps.Clone(s.held[0]), maps.Clone(s.held[1])}
 	flipped := s.before.Entries[1].Sealed.Key
 	data := slices.Clone(s.held[0][flipped])
 	data[len(data)/2] ^= 1
-	s.held[0][flipped] = data
-	delete(s.held[1], s.before.Entries[2].Sealed.Key)
+	d.held[0][flipped] = data
+	delete(d.held[1], s.before.Entries[2].Sealed.Key)
+	return &d
 }
 
 // whole tells whether a sink of the scene has a backup's payload as it was.
