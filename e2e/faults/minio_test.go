@@ -27,7 +27,7 @@ func (b store) sink(t *testing.T, prefix string, w *wire) sinks.Sink {
 	t.Helper()
 	o := s3.Options{
 		Bucket: b.bucket, Prefix: prefix, Endpoint: b.server.URL, Region: lab.Region, CredentialsFile: b.server.CredentialsFile,
-		Stall: 2 * time.Second, Patience: 2 * time.Second,
+		Stall: 2 * time.Second, Patience: time.Second,
 	}
 	o.Transport = func(base http.RoundTripper) http.RoundTripper {
 		// A connection that is kept for the next request would look like one that was forgotten.
@@ -77,7 +77,10 @@ func TestPromisesHoldWithARealEtcdAndARealStore(t *testing.T) {
 		{damaged, operation{"verify", damaged.verify(false), damaged.judgeVerify}},
 		{damaged, operation{"verify deep", damaged.verify(true), damaged.judgeVerify}},
 	} {
-		t.Run(run.op.name, func(t *testing.T) { run.s.onTheWire(t, run.op, at) })
+		t.Run(run.op.name, func(t *testing.T) {
+			t.Parallel()
+			run.s.onTheWire(t, run.op, at)
+		})
 	}
 }
 
