@@ -162,6 +162,10 @@ func jsonOutputs(t *testing.T) map[string][]string {
 	run("rehearse", 0, append([]string{"latest", "--members", "1", "--keep", "--dir", dir}, opening...)...)
 	run("rehearse", 0, snapshot, "--members", "1", "-o", "json")
 
+	later := newKeys(t)
+	run("key rewrap", 0, append([]string{"latest", "--to", later.recipients}, opening...)...)
+	run("show", 0, append([]string{"latest"}, reading...)...)
+
 	run("verify", 0, append([]string{"latest", "--deep"}, opening...)...)
 	object := filepath.Join(second, b.Sealed.Key)
 	if err := os.Remove(object); err != nil {

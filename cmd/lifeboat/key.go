@@ -14,11 +14,11 @@ import (
 func newKey(g *global) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "key",
-		Short: "Make the keys that open backups and sign manifests",
+		Short: "Make the keys that open backups and sign manifests, and give backups to new ones",
 		Args:  cobra.NoArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newKeyNew(g))
+	cmd.AddCommand(newKeyNew(g), newKeyRewrap(g))
 	return cmd
 }
 

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -150,10 +152,11 @@ EXIT STATUS
 			if err != nil {
 				return err
 			}
+			later := b.rewrappedTo(ctx, g.streams, e)
 			if f.output == "json" {
-				return g.printJSON(e)
+				return g.printJSON(shownJSON{e, later})
 			}
-			return g.printShow(e)
+			return g.printShow(e, later)
 		},
 	}
 	f.everywhere(cmd)
@@ -162,7 +165,27 @@ EXIT STATUS
 	return cmd
 }
 
-func (g *global) printShow(e catalog.Entry) error {
+// shownJSON is `show -o json`.
+type shownJSON struct {
+	catalog.Entry
+	RewrappedTo []string `json:"rewrapped_to"` // fingerprints of recipients that came later
+}
+
+// rewrappedTo are the recipients that the backup was given to later, in any sink.
+func (b *bucket) rewrappedTo(ctx context.Context, s streams, e catalog.Entry) []string {
+	all := []string{}
+	for _, sink := range b.holding(e) {
+		fps, err := catalog.SidecarFingerprints(ctx, sink, e.Cluster, e.ID)
+		if err != nil {
+			s.warnf("%v", err)
+		}
+		all = append(all, fps...)
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+func (g *global) printShow(e catalog.Entry, later []string) error {
 	members := make([]string, 0, len(e.Source.Members))
 	for _, m := range e.Source.Members {
 		members = append(members, m.Name+" "+strings.Join(m.PeerURLs, ","))
@@ -185,6 +208,7 @@ func (g *global) printShow(e catalog.Entry) error {
 		{"stored as", e.Manifest.Sealed.Key},
 		{"", fmt.Sprintf("%s, sha256 %s", bytesText(e.Manifest.Sealed.Size), e.Manifest.Sealed.SHA256)},
 		{"sealed to", sealedTo(e)},
+		{"given later to", orNone(strings.Join(later, ", "))},
 		{"signed by", signedBy(e.Sig)},
 		{"in", strings.Join(e.Sinks, ", ")},
 		{"at-rest keys", orNone(strings.Join(keys, ", "))},
