@@ -60,7 +60,7 @@ func (l *Listing) file(ss []Named, held []holdings) (bySlot map[ID]map[string][]
 			switch slots := bySlot[id]; {
 			case slot == string(ReportCrossCheck):
 				crossChecks = append(crossChecks, f)
-			case slots != nil && (slot == deepVerify || ReportKind(slot).known()):
+			case slots != nil && knownSlot(slot):
 				slots[slot] = append(slots[slot], f)
 			default: // of a backup that was removed, or of a kind that a later version knows
 				continue

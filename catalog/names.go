@@ -102,7 +102,7 @@ func MarkKey(cluster string, id ID, at time.Time, kind MarkKind) string {
 	return marks(cluster) + string(id) + "/" + at.UTC().Format(eventTime) + "-" + string(kind) + ".note"
 }
 
-// ReportKey returns the key of a report on a backup; kind tells what was done: verify, verify-deep, rehearse, cross-check, delivery.
+// ReportKey returns the key of a report on a backup; kind tells what was done: verify, verify-deep, verify-unopened, rehearse, cross-check, delivery.
 func ReportKey(cluster string, id ID, at time.Time, kind string) string {
 	return reports(cluster) + string(id) + "/" + at.UTC().Format(eventTime) + "-" + kind + ".note"
 }

@@ -39,6 +39,7 @@ type Report struct {
 	Time         time.Time      `json:"time"`          // UTC, to the microsecond
 	OK           bool           `json:"ok"`            // it passed: nothing of what was looked at was wrong
 	Deep         bool           `json:"deep"`          // verify: it was opened and looked into
+	Unopened     bool           `json:"unopened"`      // verify: its digest is right, but no identity at hand opens it
 	OpenedWith   string         `json:"opened_with"`   // fingerprint of the recipient whose identity opened it; "" if nobody's
 	Sinks        []SinkResult   `json:"sinks"`         // verify: the copies that were read from end to end; delivery: all sinks
 	Members      []MemberResult `json:"members"`       // cross-check
@@ -69,16 +70,26 @@ const (
 	longestText = 500
 )
 
-// slot is what ends a report's name. Deep verifications have one of their own, so that they are found among the many that were not
-// without fetching those.
+// slot is what ends a report's name. Deep verifications have one of their own, and those that would have been deep, so that they are
+// found among the many of the digest only without fetching those.
 func (r Report) slot() string {
-	if r.Report == ReportVerify && r.Deep {
+	switch {
+	case r.Deep:
 		return deepVerify
+	case r.Unopened:
+		return unopened
 	}
 	return string(r.Report)
 }
 
-const deepVerify = string(ReportVerify) + "-deep"
+const (
+	deepVerify = string(ReportVerify) + "-deep"
+	unopened   = string(ReportVerify) + "-unopened"
+)
+
+func knownSlot(slot string) bool {
+	return slot == deepVerify || slot == unopened || ReportKind(slot).known()
+}
 
 // Key is where the report belongs.
 func (r Report) Key() string { return ReportKey(r.Cluster, r.ID, r.Time, r.slot()) }
@@ -106,7 +117,8 @@ func EncodeReport(r Report, signers ...note.Signer) ([]byte, error) {
 }
 
 func (r Report) possible() bool {
-	return validID(r.ID) && CheckCluster(r.Cluster) == nil && !r.Time.IsZero() && (!r.Deep || r.Report == ReportVerify)
+	return validID(r.ID) && CheckCluster(r.Cluster) == nil && !r.Time.IsZero() &&
+		(!r.Deep && !r.Unopened || r.Report == ReportVerify && r.Deep != r.Unopened)
 }
 
 // brief makes one line of limited length.

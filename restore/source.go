@@ -13,7 +13,7 @@ import (
 // A Source is what is restored, with what is known of it before a byte of it is fetched: a backup, or a local snapshot file.
 type Source struct {
 	ID    string         // the backup's id, or the SHA-256 in hex of a local file: what token and member ids come from
-	Asked string         // what the person wrote: an id, latest, before:TIME, a path
+	Asked string         // what the person wrote: an id, latest, latest-verified, before:TIME, a path
 	Entry *catalog.Entry // nil for a local file
 	File  string         // "" for a backup
 	Raw   bool           // a member/snap/db without etcd's digest at its end
@@ -60,7 +60,7 @@ func FromBackup(e catalog.Entry, asked string) Source {
 func FromFile(ctx context.Context, path string, raw bool) (Source, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return Source{}, &UsageError{Reason: err.Error(), Advice: "give the id of a backup, latest, before:TIME, or the path of a snapshot file"}
+		return Source{}, &UsageError{Reason: err.Error(), Advice: "give the id of a backup, latest, latest-verified, before:TIME, or the path of a snapshot file"}
 	}
 	defer f.Close()
 	st, err := f.Stat()

@@ -16,7 +16,7 @@ func (e notFound) Hint() string {
 	return "`lifeboat list` with the same --sink shows every backup there is"
 }
 
-// find turns what a person wrote (an id, its beginning, latest, before:TIME) into a backup, and says what was passed over.
+// find turns what a person wrote (an id, its beginning, latest, latest-verified, before:TIME) into a backup, and says what was passed over.
 func (b *bucket) find(ctx context.Context, g *global, selector string) (catalog.Entry, error) {
 	l, err := b.list(ctx, g.streams)
 	if err != nil {
@@ -28,14 +28,30 @@ func (b *bucket) find(ctx context.Context, g *global, selector string) (catalog.
 // resolve is find on a listing that was made already.
 func (g *global) resolve(l catalog.Listing, selector string) (catalog.Entry, error) {
 	e, skipped, err := l.Resolve(selector, g.now())
-	for _, s := range skipped {
-		told := func(p *catalog.Problem) bool { return p.ID == s.ID } // by list
-		if !slices.ContainsFunc(l.Problems, told) {
-			g.warnf("passed over %s: %s", s.ID, s.Reason)
+	skipped = slices.DeleteFunc(skipped, func(s catalog.Skip) bool {
+		return slices.ContainsFunc(l.Problems, func(p *catalog.Problem) bool { return p.Error() == s.Reason }) // told by list
+	})
+	for len(skipped) > 0 {
+		n := alike(skipped)
+		if n > 2 {
+			g.warnf("passed over %d backups from %s to %s: %s", n, skipped[0].ID, skipped[n-1].ID, skipped[0].Reason)
+		} else {
+			n = 1
+			g.warnf("passed over %s: %s", skipped[0].ID, skipped[0].Reason)
 		}
+		skipped = skipped[n:]
 	}
 	if errors.Is(err, catalog.ErrNotFound) {
 		err = notFound{err}
 	}
 	return e, err
+}
+
+// alike counts how many begin with the same reason: a day has a hundred backups that were not rehearsed.
+func alike(skipped []catalog.Skip) int {
+	n := 1
+	for n < len(skipped) && skipped[n].Reason == skipped[0].Reason {
+		n++
+	}
+	return n
 }

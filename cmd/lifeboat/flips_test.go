@@ -88,7 +88,7 @@ func stride() int {
 func TestEveryFlipAndTruncationOfASealedFileIsDamage(t *testing.T) {
 	b := newBucketOnDisk(t, kubedata.Options{})
 	whole := readFile(t, b.sealed)
-	verify := func() commandRun { return inProcess(t, "verify", "latest", "--sink", b.sink) }
+	verify := func() commandRun { return inProcess(t, "verify", "latest", "--sink", b.sink, "--no-report") }
 	verify().must(t, exitDone)
 
 	cases := 0
@@ -155,8 +155,8 @@ func TestRandomFlipsOfARealBackupAreDamage(t *testing.T) {
 		bit := random.IntN(8 * len(whole))
 		overwrite(t, b.sealed, flipped(whole, bit))
 		for _, args := range [][]string{
-			{"verify", "latest"},
-			{"verify", "latest", "--deep", "--identity", b.identity},
+			{"verify", "latest", "--no-report"},
+			{"verify", "latest", "--no-report", "--deep", "--identity", b.identity},
 			{"restore", "latest", "--identity", b.identity, "--out", out},
 		} {
 			if r := inProcess(t, append(args, "--sink", b.sink)...); r.code != exitDamaged {

@@ -136,8 +136,8 @@ func newShow(g *global) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "show BACKUP",
 		Short: "Show everything the manifest of one backup says",
-		Long: `Show the manifest of a backup: BACKUP is an id, the beginning of one, latest, or before:TIME
-(before:2026-11-20, before:2026-11-20T14:50:00Z).
+		Long: `Show the manifest of a backup: BACKUP is an id, the beginning of one, latest, latest-verified (the
+newest that a deep verification or a rehearsal has proved), or before:TIME (before:2026-11-20T14:50:00Z).
 
 EXIT STATUS
   0 shown, 2 usage, 5 no sink could be read, 6 no such backup, 12 not authentic`,

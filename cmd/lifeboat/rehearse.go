@@ -7,12 +7,14 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/lifeboat-dr/lifeboat/catalog"
 	"github.com/lifeboat-dr/lifeboat/restore"
 	"github.com/lifeboat-dr/lifeboat/restore/rehearsal"
 )
 
 type rehearseFlags struct {
 	planFlags
+	reporting
 	etcdBinaries []string
 	members      int
 	dir          string
@@ -33,6 +35,9 @@ once more with the revision bump. The live cluster is not touched. Every phase i
 The database lies in plain under --dir while it runs (for its owner only), and is removed at the end; what a killed
 rehearsal has left there, the next one removes.
 
+A report of the outcome is left beside the backup, signed with --signing-key-file: latest-verified, status and prune
+go by it. --no-report leaves none.
+
 The members run the etcd built into Lifeboat, or --etcd BINARY; several in order are an upgrade rehearsal.
 
 EXIT STATUS
@@ -48,7 +53,9 @@ EXIT STATUS
 			return f.run(g, cmd, asked)
 		},
 	}
-	f.register(cmd)
+	f.planFlags.register(cmd)
+	f.signing(cmd)
+	f.reporting.register(cmd)
 	fl := cmd.Flags()
 	fl.StringArrayVar(&f.etcdBinaries, "etcd", nil, "etcd `BINARY` to boot the members with (repeatable: an upgrade, in order)")
 	fl.IntVar(&f.members, "members", 3, "`N` members in the throwaway cluster")
@@ -68,6 +75,10 @@ func (f *rehearseFlags) run(g *global, cmd *cobra.Command, asked string) error {
 	if err != nil {
 		return err
 	}
+	reports, err := f.reporter(&f.flags, g, &bucket{sinks: deps.Sinks, trust: plan.Trust})
+	if err != nil {
+		return err
+	}
 	bar := newProgress(g.err)
 	deps.Log = loggerTo(bar)
 	deps.Progress = func(s restore.Step, done, total int64) { bar.at(string(s), done, total) }
@@ -79,6 +90,9 @@ func (f *rehearseFlags) run(g *global, cmd *cobra.Command, asked string) error {
 	if err != nil {
 		return err
 	}
+	if plan.Source.Entry != nil { // a local file is in no sink
+		reports.write(ctx, *plan.Source.Entry, rehearsed(report))
+	}
 	if f.output == "json" {
 		err = g.printJSON(report)
 	} else {
@@ -88,4 +102,16 @@ func (f *rehearseFlags) run(g *global, cmd *cobra.Command, asked string) error {
 		err = errors.Join(&notProven{"the rehearsal failed: " + report.Reason}, err)
 	}
 	return err
+}
+
+// rehearsed is what of a rehearsal's report is left beside the backup.
+func rehearsed(r *rehearsal.Report) catalog.Report {
+	out := catalog.Report{
+		Report: catalog.ReportRehearse, OK: r.Passed, OpenedWith: r.OpenedWith, EtcdVersions: r.EtcdVersions,
+		TookSeconds: r.Finished.Sub(r.Started).Seconds(), Detail: r.Reason,
+	}
+	if r.Passed {
+		out.Detail = fmt.Sprintf("%d members served and equalled the backup; recovery took %.1f s", r.Members, r.RTOSeconds)
+	}
+	return out
 }

@@ -53,9 +53,10 @@ func newRestore(g *global) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "restore BACKUP (--out DIR | --member NAME --data-dir DIR | --like FILE)",
 		Short: "Make the data directory of every member, or of one, from a backup",
-		Long: `Make member data directories from BACKUP: an id, latest, before:TIME, or a local snapshot file. The plan is
-printed first; --dry-run stops there. Existing directories are never touched, nothing is fetched before every
-refusal was considered, and a directory appears only when it is complete.
+		Long: `Make member data directories from BACKUP: an id, latest, latest-verified (the newest that a deep verification or
+a rehearsal has proved), before:TIME, or a local snapshot file. The plan is printed first; --dry-run stops there.
+Existing directories are never touched, nothing is fetched before every refusal was considered, and a directory
+appears only when it is complete.
 
 --out DIR makes DIR/<member> for every member in one run. --member NAME --data-dir DIR makes one, on its own node;
 give the same exact backup id, members and --attempt on every node, as the printed commands do. --like FILE reads
@@ -147,7 +148,7 @@ func headOf(l catalog.Listing, e catalog.Entry) int64 {
 	return head
 }
 
-// isFile tells a path from a selector: ids, latest and before:TIME hold no slash. A file beside us that is called like one must
+// isFile tells a path from a selector: ids, latest, latest-verified and before:TIME hold no slash. A file beside us that is called like one must
 // not take the place of a backup in the bucket, so a path needs a slash: ./snapshot.db.
 func isFile(asked string) bool { return strings.ContainsRune(asked, '/') }
 
