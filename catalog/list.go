@@ -23,6 +23,7 @@ type Entry struct {
 	Sinks      []string  `json:"sinks"`       // names of the sinks that hold this manifest, in the order given
 	Accepted   bool      `json:"accepted"`    // a person accepted the lineage by this backup
 	Held       bool      `json:"held"`        // a person forbade its removal
+	HeldFor    string    `json:"held_for"`    // the reason that was given
 	Doubts     []string  `json:"doubts"`      // why its lineage is suspect; none, or no longer, if empty
 	Cleared    bool      `json:"cleared"`     // it was suspect because a sink could not be read, and that turned out to hide nothing
 
@@ -285,9 +286,9 @@ func (l *Listing) mergeMarks(ss []Named, held []holdings, t Trust) {
 		}
 		switch m.Mark {
 		case MarkHold:
-			l.Entries[i].Held = true
+			l.Entries[i].Held, l.Entries[i].HeldFor = true, m.Reason
 		case MarkRelease:
-			l.Entries[i].Held = false
+			l.Entries[i].Held, l.Entries[i].HeldFor = false, ""
 		case MarkAccept:
 			l.Entries[i].Accepted = true
 		}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 
@@ -41,18 +40,11 @@ EXIT STATUS
 
 func (f *flags) accept(g *global, cmd *cobra.Command, id string) error {
 	ctx := cmd.Context()
-	b, err := f.bucket(ctx, g, cmd)
+	d, err := f.decision(g, cmd)
 	if err != nil {
 		return err
 	}
-	signers, err := f.signers()
-	if err != nil {
-		return err
-	}
-	if b.trust.Verifiers != nil && len(signers) == 0 {
-		return &usageError{"keys are trusted, so a mark without a signature would be ignored", "give --signing-key-file"}
-	}
-	l, err := b.list(ctx, g.streams)
+	l, err := d.list(ctx, g.streams)
 	if err != nil {
 		return err
 	}
@@ -65,21 +57,7 @@ func (f *flags) accept(g *global, cmd *cobra.Command, id string) error {
 		fmt.Fprintf(g.err, "lifeboat: %s is not suspect, and its recipients are known: there is nothing to accept\n", e.ID)
 		return nil
 	}
-	mark := catalog.Mark{ID: e.ID, Cluster: e.Cluster, Mark: catalog.MarkAccept, Time: g.now()}
-	var failed []error
-	for _, s := range b.holding(e) {
-		if err := catalog.PutMark(ctx, s, mark, signers...); err != nil {
-			failed = append(failed, err)
-			continue
-		}
-		for _, what := range accepts {
-			fmt.Fprintf(g.err, "lifeboat: accepted in %s: %s\n", s.Name, what)
-		}
-	}
-	if len(failed) > 0 && len(failed) < len(e.Sinks) {
-		return &partlyDone{oneLine(errors.Join(failed...).Error()), "accept it again once the sink can be written", failed}
-	}
-	return errors.Join(failed...)
+	return d.mark(ctx, g, e, catalog.Mark{Mark: catalog.MarkAccept}, accepts...)
 }
 
 // acceptable says what a mark on a backup would accept.

@@ -120,7 +120,7 @@ func remarks(e catalog.Entry) string {
 		all = append(all, "suspect: "+strings.Join(e.Doubts, "; "))
 	}
 	if e.Held {
-		all = append(all, "held")
+		all = append(all, strings.TrimSuffix("held: "+e.HeldFor, ": "))
 	}
 	if !e.Quorum {
 		all = append(all, "taken without quorum")

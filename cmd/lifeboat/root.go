@@ -104,7 +104,7 @@ func newRoot(s streams) *cobra.Command {
 	})
 	root.AddCommand(
 		newBackup(g), newList(g), newShow(g), newVerify(g), newRestore(g), newRehearse(g),
-		newAccept(g), newKey(g), newSink(g), newDemo(g), newVersion(g),
+		newAccept(g), newHold(g), newRelease(g), newKey(g), newSink(g), newDemo(g), newVersion(g),
 	)
 	usageErrors(root)
 	return root

@@ -1,0 +1,63 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/mod/sumdb/note"
+
+	"github.com/lifeboat-dr/lifeboat/catalog"
+)
+
+// decision is what `accept`, `hold` and `release` work on: a bucket to write marks into, and the keys that sign them.
+type decision struct {
+	*bucket
+	signers []note.Signer
+}
+
+func (f *flags) decision(g *global, cmd *cobra.Command) (*decision, error) {
+	b, err := f.bucket(cmd.Context(), g, cmd)
+	if err != nil {
+		return nil, err
+	}
+	signers, err := f.signers()
+	if err != nil {
+		return nil, err
+	}
+	if b.trust.Verifiers != nil && len(signers) == 0 {
+		return nil, &usageError{"keys are trusted, so a mark without a signature would be ignored", "give --signing-key-file"}
+	}
+	return &decision{b, signers}, nil
+}
+
+// mark writes what was decided into every sink that holds the backup, and says in each what is true now.
+func (d *decision) mark(ctx context.Context, g *global, e catalog.Entry, m catalog.Mark, said ...string) error {
+	m.ID, m.Cluster, m.Time = e.ID, e.Cluster, g.now()
+	var failed []error
+	for _, s := range d.holding(e) {
+		if err := catalog.PutMark(ctx, s, m, d.signers...); err != nil {
+			failed = append(failed, err)
+			continue
+		}
+		for _, what := range said {
+			fmt.Fprintf(g.err, "lifeboat: %s in %s: %s\n", past(m.Mark), s.Name, what)
+		}
+	}
+	if len(failed) > 0 && len(failed) < len(e.Sinks) {
+		again := fmt.Sprintf("%s it again, with that --sink alone, once it can be written", m.Mark)
+		return &partlyDone{oneLine(errors.Join(failed...).Error()), again, failed}
+	}
+	return errors.Join(failed...)
+}
+
+func past(k catalog.MarkKind) string {
+	switch k {
+	case catalog.MarkAccept:
+		return "accepted"
+	case catalog.MarkHold:
+		return "held"
+	}
+	return "released"
+}
