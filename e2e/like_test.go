@@ -47,7 +47,7 @@ spec:
 }
 
 // TestOneCommandRestoresTheMemberOfWhateverNodeItRunsOn stops a cluster, restores every member by the same command from the file of its
-// node, and starts the old commands again, unchanged: what kubelet does when the manifest is moved back.
+// node, in the place of its directory, and starts the old commands again, unchanged: what kubelet does when the manifest is moved back.
 func TestOneCommandRestoresTheMemberOfWhateverNodeItRunsOn(t *testing.T) {
 	t.Parallel()
 	c := lab.StartCluster(t, lab.ClusterOptions{Version: "3.6", TLS: true})
@@ -68,11 +68,11 @@ func TestOneCommandRestoresTheMemberOfWhateverNodeItRunsOn(t *testing.T) {
 		if err := os.Mkdir(filepath.Join(d.dir, m.Name), 0o755); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(file(m.Name), []byte(staticPod(c, m, filepath.Join(d.dir, m.Name, "lib", "etcd"))), 0o600); err != nil {
+		if err := os.WriteFile(file(m.Name), []byte(staticPod(c, m, m.DataDir)), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	out := lifeboat(t, "restore", b.ID, "--like", file("m1"), "--no-bump", "--sink", sink, "--identity", k.identity).must(t, 0).stdout
+	out := lifeboat(t, "restore", b.ID, "--like", file("m1"), "--move-aside", "--no-bump", "--sink", sink, "--identity", k.identity).must(t, 0).stdout
 	printed := printedCommand.FindAllStringSubmatch(out, -1)
 	if len(printed) != 2 {
 		t.Fatalf("%d commands for other nodes are printed, want 2:\n%s", len(printed), out)
@@ -80,12 +80,17 @@ func TestOneCommandRestoresTheMemberOfWhateverNodeItRunsOn(t *testing.T) {
 	for _, p := range printed {
 		d.run(t, p[1], strings.ReplaceAll(p[2], file("m1"), file(p[1]))) // here all nodes are one machine
 	}
-	startAgain(t, c, func(m lab.Member) string { return filepath.Join(d.dir, m.Name, "lib", "etcd") })
+	for _, m := range c.Members() {
+		if _, err := os.Stat(filepath.Join(m.DataDir+".before-"+b.ID, "member", "snap", "db")); err != nil {
+			t.Errorf("the old directory of %s: %v", m.Name, err)
+		}
+	}
+	startAgain(t, c)
 	sameHash(t, c.Client(t), b.Revision, want)
 }
 
-// startAgain starts every member as before, on the directory that dir says, and waits until it serves.
-func startAgain(t *testing.T, c *lab.Cluster, dir func(lab.Member) string) {
+// startAgain starts every member as before, but for its founding flags, and waits until it serves.
+func startAgain(t *testing.T, c *lab.Cluster) {
 	t.Helper()
 	pki := filepath.Join(c.Dir, "pki")
 	var tls []string
@@ -98,7 +103,7 @@ func startAgain(t *testing.T, c *lab.Cluster, dir func(lab.Member) string) {
 			t.Fatal(err)
 		}
 		cmd := exec.Command(lab.Tool(t, "etcd-3.6", "etcd"), append([]string{
-			"--name=" + m.Name, "--data-dir=" + dir(m), "--initial-cluster=" + m.Name + "=" + m.PeerURL, "--initial-advertise-peer-urls=" + m.PeerURL,
+			"--name=" + m.Name, "--data-dir=" + m.DataDir, "--initial-cluster=" + m.Name + "=" + m.PeerURL, "--initial-advertise-peer-urls=" + m.PeerURL,
 			"--listen-peer-urls=" + m.PeerURL, "--advertise-client-urls=" + m.ClientURL, "--listen-client-urls=" + m.ClientURL,
 		}, tls...)...)
 		cmd.Stdout, cmd.Stderr = log, log

@@ -56,7 +56,7 @@ func followRunbook(t *testing.T, c *lab.Cluster, page string) {
 		"https://127.0.0.1:2379", e[0],
 		"/root/backup.key", k.identity, "/etc/kubernetes/", node+"/kubernetes/", "/var/lib/etcd", node+"/lib/etcd",
 	)
-	layOutNode(t, node)
+	layOutNode(t, node, staticPod(c, c.Members()[0], node+"/lib/etcd"))
 	for _, tool := range []string{"crictl", "kubectl", "systemctl", "ssh", "rsync"} {
 		if err := os.WriteFile(filepath.Join(d.dir, "bin", tool), []byte("#!/bin/sh\n"), 0o755); err != nil {
 			t.Fatal(err)
@@ -76,15 +76,16 @@ func followRunbook(t *testing.T, c *lab.Cluster, page string) {
 }
 
 // layOutNode makes what a control plane node of kubeadm has and the runbooks move about.
-func layOutNode(t *testing.T, node string) {
+func layOutNode(t *testing.T, node, etcd string) {
 	t.Helper()
 	for _, dir := range []string{"kubernetes/manifests", "lib/etcd/member"} {
 		if err := os.MkdirAll(filepath.Join(node, dir), 0o700); err != nil {
 			t.Fatal(err)
 		}
 	}
-	for _, pod := range []string{"etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"} {
-		if err := os.WriteFile(filepath.Join(node, "kubernetes/manifests", pod+".yaml"), []byte("kind: Pod\n"), 0o600); err != nil {
+	pods := map[string]string{"etcd": etcd, "kube-apiserver": "kind: Pod\n", "kube-controller-manager": "kind: Pod\n", "kube-scheduler": "kind: Pod\n"}
+	for name, pod := range pods {
+		if err := os.WriteFile(filepath.Join(node, "kubernetes/manifests", name+".yaml"), []byte(pod), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}

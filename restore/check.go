@@ -129,6 +129,12 @@ func (p *Plan) checkIdentity(ids []age.Identity) error {
 func (p *Plan) checkPlaces() error {
 	for _, d := range p.Dirs {
 		_, err := os.Lstat(d.Dir)
+		if a := p.aside(d.Dir); a != nil && err == nil {
+			if err := p.checkAside(a); err != nil {
+				return err
+			}
+			err = fs.ErrNotExist // by then
+		}
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
 		case errors.Is(err, fs.ErrPermission), errors.Is(err, fs.ErrInvalid):
@@ -169,7 +175,7 @@ func insideMember(dir string) string {
 }
 
 func (p *Plan) exists(d Target) error {
-	safe := "move it aside (mv " + d.Dir + " " + d.Dir + ".old), or choose another directory"
+	safe := "have it moved aside with --move-aside, or choose another directory"
 	if entries, err := os.ReadDir(d.Dir); err == nil && len(entries) == 0 {
 		safe = "it is empty: remove it (rmdir " + d.Dir + "); if it is a mount point, restore into a directory beneath it, and give etcd that as --data-dir"
 	}
@@ -187,6 +193,9 @@ func (p *Plan) checkProcesses() error {
 		return nil
 	}
 	for _, d := range p.Dirs {
+		if p.aside(d.Dir) != nil {
+			continue // it is there, and nobody is at work on it
+		}
 		if holder := holderOf(d.Dir); holder != "" {
 			return &Refusal{
 				What:     fmt.Sprintf("%s is at work on %s, although the directory is gone", holder, d.Dir),

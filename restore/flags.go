@@ -123,6 +123,7 @@ func (p *Plan) Arguments(member, dataDir string) []string {
 		{"--accept-storage-version", p.AcceptStorageVersion},
 		{"--ignore-free-space", p.IgnoreFreeSpace},
 		{"--ignore-running-etcd", p.IgnoreRunning},
+		{"--move-aside", p.MoveAside},
 	} {
 		if accept.on {
 			args = append(args, accept.flag)

@@ -40,6 +40,7 @@ type sentence struct {
 	Identity string
 	Out      string
 	Named    bool
+	Aside    bool   // move aside what is there
 	KillAt   string // the point at which it kills itself; "" leaves that to others
 }
 
@@ -71,7 +72,7 @@ func victim(ctx context.Context, args []string, _ io.Reader, stdout, stderr io.W
 		},
 	}
 	fmt.Fprintln(stdout, "started")
-	if _, err := Run(ctx, Plan{Source: FromBackup(s.Entry, string(s.Entry.ID)), Out: s.Out}, d); err != nil {
+	if _, err := Run(ctx, Plan{Source: FromBackup(s.Entry, string(s.Entry.ID)), Out: s.Out, MoveAside: s.Aside}, d); err != nil {
 		fmt.Fprintln(stderr, err)
 		return 1
 	}

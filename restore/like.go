@@ -12,7 +12,6 @@ import (
 // chosen wins, and a note says so; what the file and the backup's members say of this one must agree.
 func (p *Plan) settleLike() error {
 	n := p.Like
-	p.LikeNotes = nil
 	if n == nil {
 		return nil
 	}
@@ -23,7 +22,7 @@ func (p *Plan) settleLike() error {
 		p.Only = n.Name
 	}
 	if p.Only != n.Name && n.Name != "" {
-		p.note("--member %s wins over %s, which names this member %s: it will be called that again once its etcd has started", p.Only, n.File, n.Name)
+		p.attend("--member %s wins over %s, which names this member %s: it will be called that again once its etcd has started", p.Only, n.File, n.Name)
 	}
 	if err := p.settleLikePlace(); err != nil {
 		return err
@@ -35,8 +34,9 @@ func (p *Plan) settleLike() error {
 	return p.settleLikeURLs(i)
 }
 
-func (p *Plan) note(format string, args ...any) {
-	p.LikeNotes = append(p.LikeNotes, fmt.Sprintf(format, args...))
+// attend adds to what a person has to see to.
+func (p *Plan) attend(format string, args ...any) {
+	p.Attention = append(p.Attention, fmt.Sprintf(format, args...))
 }
 
 // settleLikePlace takes the data directory of the file, unless another place was chosen.
@@ -49,10 +49,10 @@ func (p *Plan) settleLikePlace() error {
 		p.DataDir = n.DataDir
 	case p.DataDir != "" && n.DataDir != "":
 		if dir, err := cleanPath(p.DataDir); err == nil && dir != n.DataDir {
-			p.note("--data-dir %s wins over %s, whose etcd looks in %s: change it there, or move the directory there, before it starts", dir, n.File, n.DataDir)
+			p.attend("--data-dir %s wins over %s, whose etcd looks in %s: change it there, or move the directory there, before it starts", dir, n.File, n.DataDir)
 		}
 	case n.DataDir != "":
-		p.note("--out wins over %s, whose etcd looks in %s: move the directory there before it starts", n.File, n.DataDir)
+		p.attend("--out wins over %s, whose etcd looks in %s: move the directory there before it starts", n.File, n.DataDir)
 	}
 	return nil
 }
@@ -102,7 +102,7 @@ func (p *Plan) settleLikeURLs(i int) error {
 	}
 	is, file := strings.Join(m.PeerURLs, ","), strings.Join(urls, ",")
 	if !p.fromSource {
-		p.note("--initial-cluster wins over %s, which gives %s the peer URL %s instead of %s: change it there before its etcd starts", n.File, m.Name, file, is)
+		p.attend("--initial-cluster wins over %s, which gives %s the peer URL %s instead of %s: change it there before its etcd starts", n.File, m.Name, file, is)
 		return nil
 	}
 	return &Refusal{
@@ -160,9 +160,9 @@ func (p *Plan) settleQuota() {
 		p.Quota = n.Quota
 	case n.Quota > 0:
 		p.Quota = quota(n.Quota, p.Source.Size)
-		p.note("%s sets the quota to %d bytes, which the database nearly fills: set --quota-backend-bytes=%d there, or it soon takes no write", n.File, n.Quota, p.Quota)
+		p.attend("%s sets the quota to %d bytes, which the database nearly fills: set --quota-backend-bytes=%d there, or it soon takes no write", n.File, n.Quota, p.Quota)
 	case quota(like.DefaultQuota, p.Source.Size) != like.DefaultQuota:
-		p.note("%s sets no quota, which is %d bytes to etcd, and the database nearly fills it: set --quota-backend-bytes=%d there, or it soon takes no write", n.File, like.DefaultQuota, p.Quota)
+		p.attend("%s sets no quota, which is %d bytes to etcd, and the database nearly fills it: set --quota-backend-bytes=%d there, or it soon takes no write", n.File, like.DefaultQuota, p.Quota)
 	}
 }
 

@@ -31,8 +31,8 @@ func TestTheFileOfAMemberStandsForItsFlags(t *testing.T) {
 		if p.Only != "m2" || p.DataDir != "/var/lib/etcd" || len(p.Dirs) != 1 || p.Dirs[0] != (Target{"m2", "/var/lib/etcd"}) {
 			t.Errorf("member %q in %v", p.Only, p.Dirs)
 		}
-		if p.Quota != 4<<30 || p.Members[1].ClientURLs[0] != "https://10.0.0.6:4001" || len(p.LikeNotes) > 0 {
-			t.Errorf("quota %d, members %+v, notes %q", p.Quota, p.Members, p.LikeNotes)
+		if p.Quota != 4<<30 || p.Members[1].ClientURLs[0] != "https://10.0.0.6:4001" || len(p.Attention) > 0 {
+			t.Errorf("quota %d, members %+v, notes %q", p.Quota, p.Members, p.Attention)
 		}
 	}
 	plain := s.plan("")
@@ -76,7 +76,7 @@ func TestWhatWasChosenWinsOverTheFileAndIsSaid(t *testing.T) {
 			if err := p.Resolve(); err != nil {
 				t.Fatalf("%s: %v", name, err)
 			}
-			notes := strings.Join(p.LikeNotes, "\n")
+			notes := strings.Join(p.Attention, "\n")
 			if !strings.Contains(notes, c.says) || (c.says == "") != (notes == "") || p.Dirs[0].Dir != c.dir || p.Quota != c.quota {
 				t.Errorf("%s: %v, quota %d, notes: %s", name, p.Dirs, p.Quota, notes)
 			}

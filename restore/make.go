@@ -107,7 +107,7 @@ func (r *runner) finish(ctx context.Context) error {
 	}
 	g, gctx := errgroup.WithContext(ctx)
 	for i, t := range r.plan.Dirs {
-		g.Go(func() error { return r.furnish(gctx, roots[i], t.Member, r.files[i]) })
+		g.Go(func() error { return r.furnish(gctx, roots[i], t.Dir, t.Member, r.files[i]) })
 	}
 	if err := g.Wait(); err != nil {
 		return err
@@ -139,8 +139,8 @@ func (r *runner) finish(ctx context.Context) error {
 	return nil
 }
 
-// furnish makes the data directory of one member at root, the write-ahead log last.
-func (r *runner) furnish(ctx context.Context, root, name string, db *os.File) error {
+// furnish makes the data directory of one member at root, the write-ahead log last; its owner is that of dest, where it will be.
+func (r *runner) furnish(ctx context.Context, root, dest, name string, db *os.File) error {
 	snapDir := filepath.Join(root, "member", "snap")
 	if err := os.MkdirAll(snapDir, dirMode); err != nil {
 		return err
@@ -160,25 +160,29 @@ func (r *runner) furnish(ctx context.Context, root, name string, db *os.File) er
 	if err := syncDir(root); err != nil {
 		return err
 	}
-	return r.point(ctx, "log of "+name)
+	if err := r.point(ctx, "log of "+name); err != nil {
+		return err
+	}
+	if o := r.plan.owners[dest]; o != nil {
+		return o.give(root)
+	}
+	return nil
 }
 
 // move renames everything to its place, or nothing.
 func (r *runner) move(from, to []string) (err error) {
-	moved := 0
+	var undo []func() error
 	defer func() {
-		for i := moved - 1; err != nil && i >= 0; i-- {
-			err = errors.Join(err, os.Rename(to[i], from[i]))
+		for i := len(undo) - 1; err != nil && i >= 0; i-- {
+			err = errors.Join(err, undo[i]())
 		}
 	}()
 	for i := range from {
-		if err := moveNew(from[i], to[i]); err != nil {
-			if errors.Is(err, fs.ErrExist) {
-				return r.plan.exists(Target{Dir: to[i]})
-			}
+		back, err := r.moveOne(from[i], to[i])
+		if err != nil {
 			return err
 		}
-		moved++
+		undo = append(undo, back)
 		if err := r.at(fmt.Sprintf("move %d", i+1)); err != nil {
 			return err
 		}
@@ -188,4 +192,18 @@ func (r *runner) move(from, to []string) (err error) {
 	}
 	r.done = true
 	return nil
+}
+
+// moveOne renames one directory to its place, from where another is moved aside only if that was asked for. It tells how to take it back.
+func (r *runner) moveOne(from, to string) (undo func() error, err error) {
+	if a := r.plan.aside(to); a != nil && present(to) {
+		return r.replace(from, *a)
+	}
+	if err := moveNew(from, to); err != nil {
+		if errors.Is(err, fs.ErrExist) {
+			return nil, r.plan.exists(Target{Dir: to})
+		}
+		return nil, err
+	}
+	return func() error { return os.Rename(to, from) }, nil
 }

@@ -34,6 +34,8 @@ type Plan struct {
 	DataDir string   // with Only: exactly this directory
 	Attempt int      // 0 means 1
 
+	MoveAside bool // rename data directories that exist, and put the restored ones in their place
+
 	Like *like.Node // this member as the file that starts it describes it; what is chosen above wins over it
 
 	NoBump      bool // leave the revision as it is, although the backup holds Kubernetes
@@ -58,9 +60,11 @@ type Plan struct {
 	Leftovers   []string // stages of killed restores into the same place, which Run removes
 	Differences []string // what will be different afterwards, in sentences
 	NotHeld     []string // what the new cluster needs and the backup does not hold
-	LikeNotes   []string // where what is made is not as the file of Like says, in sentences
+	Asides      []Aside  // existing directories that are moved
+	Attention   []string // what a person has to see to, in sentences: where what is made is not as the file of Like says, for one
 	sameMembers bool     // as the source's, so that nobody needs to be told
 	fromSource  bool     // the members are the source's: nobody has chosen any
+	owners      map[string]*owner
 }
 
 // A Target is a directory that is made, and whose it is.
@@ -72,11 +76,11 @@ type Target struct {
 // Resolve checks what was chosen and fills in the rest of the plan. It creates nothing, but looks at the file system for
 // leftovers. Errors are *UsageError; and *Refusal where the file of Like and the members contradict each other.
 func (p *Plan) Resolve() error {
-	if err := p.settleMembers(); err != nil {
-		return err
-	}
-	if err := p.settlePlaces(); err != nil {
-		return err
+	p.Attention = nil
+	for _, settle := range []func() error{p.settleMembers, p.settlePlaces, p.settleAsides, p.settleOwners} {
+		if err := settle(); err != nil {
+			return err
+		}
 	}
 	if p.Attempt == 0 {
 		p.Attempt = 1

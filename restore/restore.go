@@ -1,7 +1,7 @@
 // Package restore makes etcd data directories of a backup: it plans, checks, fetches, opens, verifies, and makes the
 // directory of every member of a new cluster, or of one.
 //
-// It never touches an existing data directory, it opens nothing before its digest was checked and lets no file of unknown
+// It never touches an existing data directory, beyond giving it another name if it is asked to; it opens nothing before its digest was checked and lets no file of unknown
 // content near this process: what reads or changes a database runs in a process of its own. It leaves either complete
 // directories or none: until the last rename everything lies in a stage no etcd can start on.
 package restore
@@ -43,6 +43,7 @@ type Deps struct {
 	Progress   func(s Step, done, total int64) // bytes; may be nil, is never called by two goroutines at once
 
 	named bool                     // test: files have names from the beginning, as where nameless ones cannot be made
+	plain bool                     // test: names cannot be exchanged
 	at    func(point string) error // test: called at every point where something has just been done
 }
 
@@ -75,6 +76,7 @@ type Result struct {
 	OpenedWith  string              // fingerprint of the key that opened it; "" for none, or one that cannot tell
 	Bytes       int64               // of each member's database
 	Quota       int64
+	Asides      []Aside // directories that were moved
 	Differences []string
 	NotHeld     []string
 	Timings     []Timing
@@ -263,6 +265,6 @@ func (r *runner) report() {
 			Name: t.Member, ID: uint64(r.cluster.member(t.Member).ID), Dir: t.Dir, Flags: p.etcdFlags(t),
 		})
 	}
-	r.result.Others = p.others()
+	r.result.Others, r.result.Asides = p.others(), p.Asides
 	r.result.Differences, r.result.NotHeld = p.differences(), p.notHeld()
 }

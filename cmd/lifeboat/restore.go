@@ -44,6 +44,7 @@ type restoreFlags struct {
 	planFlags
 	out, dataDir, member, initialCluster string
 	like                                 string
+	moveAside                            bool
 	attempt                              int
 	noBump, dryRun, ignoreRunning        bool
 }
@@ -55,8 +56,8 @@ func newRestore(g *global) *cobra.Command {
 		Short: "Make the data directory of every member, or of one, from a backup",
 		Long: `Make member data directories from BACKUP: an id, latest, latest-verified (the newest that a deep verification or
 a rehearsal has proved), before:TIME, or a local snapshot file. The plan is printed first; --dry-run stops there.
-Existing directories are never touched, nothing is fetched before every refusal was considered, and a directory
-appears only when it is complete.
+Existing directories are never touched, but for the new name that --move-aside gives them; nothing is fetched before
+every refusal was considered, and a directory appears only when it is complete.
 
 --out DIR makes DIR/<member> for every member in one run. --member NAME --data-dir DIR makes one, on its own node;
 give the same exact backup id, members and --attempt on every node, as the printed commands do. --like FILE reads
@@ -79,6 +80,7 @@ EXIT STATUS
 	fl.StringVar(&f.member, "member", "", "make only the directory of the member with this `NAME`")
 	fl.StringVar(&f.dataDir, "data-dir", "", "with --member: the `DIR` to make")
 	fl.StringVar(&f.like, "like", "", "make the member that this `FILE` starts: /etc/kubernetes/manifests/etcd.yaml, etcd.conf.yml, etcd.service")
+	fl.BoolVar(&f.moveAside, "move-aside", false, "rename a data directory that exists to DIR.before-BACKUP, once everything else has succeeded and if no etcd uses it")
 	fl.StringVar(&f.initialCluster, "initial-cluster", "", "members of the new cluster as `NAME=PEER-URL,…` (default: those of the backup)")
 	fl.IntVar(&f.attempt, "attempt", 1, "`N`th restore of this backup: raises the bump and changes the token, so that no member of an earlier attempt can join")
 	fl.BoolVar(&f.noBump, "no-bump", false, "leave the revision as it is although the backup holds Kubernetes")
@@ -170,7 +172,7 @@ func (f *restoreFlags) run(g *global, cmd *cobra.Command, asked string) error {
 	if err != nil {
 		return err
 	}
-	plan.Like = node
+	plan.Like, plan.MoveAside = node, f.moveAside
 	plan.Out, plan.DataDir, plan.Only, plan.Attempt, plan.NoBump = f.out, f.dataDir, f.member, f.attempt, f.noBump
 	plan.IgnoreRunning = f.ignoreRunning
 	if f.attempt < 1 {
@@ -236,10 +238,13 @@ func printPlan(w io.Writer, g *global, p *restore.Plan) error {
 		}
 		line("member", "%s at %s %s", m.Name, strings.Join(m.PeerURLs, ","), made)
 	}
+	for _, a := range p.Asides {
+		line("aside", "%s becomes %s", a.Dir, a.To)
+	}
 	if p.Like != nil {
 		line("like", "%s, a %s", p.Like.File, p.Like.Kind)
 	}
-	for _, n := range p.LikeNotes {
+	for _, n := range p.Attention {
 		line("attention", "%s", n)
 	}
 	line("first", "stop every API server; and if the old cluster still has quorum, replace its failed member instead of restoring")
@@ -271,6 +276,9 @@ func (f *restoreFlags) printResult(g *global, p *restore.Plan, r *restore.Result
 			continue
 		}
 		fmt.Fprintf(&t, "on the node of %s\n  %s\n", m.Name, shellWords(append([]string{"lifeboat", "restore"}, append(args, f.access()...)...)))
+	}
+	for _, a := range r.Asides {
+		fmt.Fprintf(&t, "moved aside %s\n  to go back: stop etcd, mv %s %s, mv %s %s\n", a.To, shellWords([]string{a.Dir}), shellWords([]string{a.Dir + ".restored"}), shellWords([]string{a.To}), shellWords([]string{a.Dir}))
 	}
 	fmt.Fprintf(&t, "HashKV %d at revision %d, computed from what was written, equals the backup's\n", r.Hash.Hash, r.Hash.Revision)
 	t.WriteString("next: start every member with these flags, then the API servers, then every controller; docs/runbooks has the steps\n")

@@ -19,14 +19,15 @@ type planJSON struct {
 	Directories []restore.Target `json:"directories"`
 	Differences []string         `json:"differences"`
 	NotHeld     []string         `json:"not_held"`
+	MovedAside  []restore.Aside  `json:"moved_aside,omitempty"`
 	Like        *likeJSON        `json:"like,omitempty"`
+	Attention   []string         `json:"attention"`
 }
 
 // likeJSON tells which file the member was read from.
 type likeJSON struct {
-	File  string   `json:"file"`
-	Kind  string   `json:"kind"`
-	Notes []string `json:"notes"` // where what is made is not as the file says
+	File string `json:"file"`
+	Kind string `json:"kind"`
 }
 
 func newPlanJSON(p *restore.Plan) planJSON {
@@ -34,9 +35,10 @@ func newPlanJSON(p *restore.Plan) planJSON {
 		Backup: p.Source.ID, File: p.Source.File, Taken: p.Source.Taken.UTC(), Revision: p.Source.Revision,
 		Token: p.Token, Bump: p.Bump, BytesNeeded: p.BytesNeeded, Members: p.Members, Directories: p.Dirs,
 		Differences: append([]string{}, p.Differences...), NotHeld: append([]string{}, p.NotHeld...),
+		MovedAside: p.Asides, Attention: append([]string{}, p.Attention...),
 	}
 	if p.Like != nil {
-		out.Like = &likeJSON{File: p.Like.File, Kind: string(p.Like.Kind), Notes: append([]string{}, p.LikeNotes...)}
+		out.Like = &likeJSON{File: p.Like.File, Kind: string(p.Like.Kind)}
 	}
 	return out
 }
