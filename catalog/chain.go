@@ -5,11 +5,12 @@ import (
 	"strings"
 )
 
-// checkChain follows every manifest to its predecessor: a missing one is a gap, another text under its id is a problem.
+// checkChain follows every manifest to its predecessor: a missing one is a gap, another text under its id is a problem, and speaks against
+// the predecessor. What a trusted key has signed is not doubted for the sake of what none has.
 func (l *Listing) checkChain() {
-	texts := make(map[ID]string)
-	for _, e := range l.Entries {
-		texts[e.ID] = e.TextSHA256
+	texts, at := make(map[ID]string), make(map[ID]int)
+	for i, e := range l.Entries {
+		texts[e.ID], at[e.ID] = e.TextSHA256, i
 	}
 	for _, e := range l.Entries {
 		if e.Previous == nil {
@@ -22,6 +23,9 @@ func (l *Listing) checkChain() {
 		case text != e.Previous.TextSHA256:
 			err := fmt.Errorf("%w: it follows another %s than the one that is there", ErrNotAuthentic, e.Previous.ID)
 			l.Problems = append(l.Problems, &Problem{e.Sinks[0], ManifestKey(l.Cluster, e.ID), e.ID, err})
+			if before := &l.Entries[at[e.Previous.ID]]; e.Sig.Trusted || !before.Sig.Trusted {
+				before.Disputed = fmt.Sprintf("%s, which came next, followed another manifest of this id", e.ID)
+			}
 		}
 	}
 }
@@ -53,4 +57,12 @@ func (l Listing) hides() *Problem {
 		}
 	}
 	return nil
+}
+
+// Dispute is an error if another manifest contradicts this one, so that one of them was replaced: a *DisputedError.
+func (e Entry) Dispute() error {
+	if e.Disputed == "" {
+		return nil
+	}
+	return &DisputedError{e.ID, e.Disputed}
 }

@@ -33,6 +33,24 @@ func (e *SeveralClustersError) Error() string {
 // Is makes the error match ErrSeveralClusters.
 func (e *SeveralClustersError) Is(target error) bool { return target == ErrSeveralClusters }
 
+// A DisputedError tells that two manifests that would be believed contradict each other about a backup: one of them was replaced. It
+// matches ErrNotAuthentic.
+type DisputedError struct {
+	ID     ID
+	Reason string
+}
+
+func (e *DisputedError) Error() string {
+	return fmt.Sprintf("backup %s: %v: %s", e.ID, ErrNotAuthentic, e.Reason)
+}
+
+func (e *DisputedError) Unwrap() error { return ErrNotAuthentic }
+
+// Hint tells what can be done all the same.
+func (e *DisputedError) Hint() string {
+	return "name only the --sink that nobody else can write to, or choose another backup; signed manifests (--trusted-keys-file) tell which one was replaced"
+}
+
 // usageError matches ErrUsage without having its text.
 type usageError string
 

@@ -27,6 +27,8 @@ type Entry struct {
 	Doubts     []string  `json:"doubts"`      // why its lineage is suspect; none, or no longer, if empty
 	Cleared    bool      `json:"cleared"`     // it was suspect because a sink could not be read, and that turned out to hide nothing
 
+	Disputed string `json:"-"` // why another manifest contradicts this one, and so one of them was replaced; "" if none does
+
 	// Reports are the newest of each kind, oldest first; signed by a trusted key where there are trusted keys.
 	Reports []Report `json:"-"`
 	// ReportsUnread says that a report is there and could not be read.
@@ -217,6 +219,7 @@ func (l *Listing) mergeManifests(ss []Named, held []holdings, t Trust) {
 				at[e.ID] = len(l.Entries)
 				l.Entries = append(l.Entries, e)
 			case e.TextSHA256 != l.Entries[n].TextSHA256:
+				l.Entries[n].Disputed = fmt.Sprintf("its manifests in %s and in %s differ", l.Entries[n].Sinks[0], ss[i].Name)
 				err := fmt.Errorf("%w: it differs from the manifest of the same id in %s", ErrNotAuthentic, l.Entries[n].Sinks[0])
 				l.Problems = append(l.Problems, &Problem{ss[i].Name, f.key, e.ID, err})
 			default:

@@ -22,8 +22,8 @@ type Skip struct {
 //     2026-11-20T14:32:00Z (RFC 3339, any zone), or in UTC 2026-11-20T14:32, 2026-11-20 14:32, with seconds or without, 2026-11-20
 //     (its beginning), 14:32 (the last one).
 //
-// What was passed over is returned with the reasons. Errors match ErrNotFound, ErrUsage, or what is wrong with the manifest
-// of exactly that backup.
+// What was passed over is returned with the reasons. Errors match ErrNotFound, ErrUsage, or what is wrong with the manifest of exactly that
+// backup: *DisputedError if another manifest contradicts it.
 func (l Listing) Resolve(selector string, now time.Time) (Entry, []Skip, error) {
 	if selector == "latest" {
 		return l.newest(time.Time{}, func(Entry) string { return "" })
@@ -65,7 +65,7 @@ func (l Listing) newest(by time.Time, unfit func(Entry) string) (Entry, []Skip, 
 	}
 	skips := l.passedOver(chosen, by, unfit)
 	if chosen != nil {
-		return *chosen, skips, nil
+		return *chosen, skips, chosen.Dispute()
 	}
 	// Where something is there but unusable, that is the reason.
 	for _, p := range slices.Backward(l.Problems) {
@@ -131,7 +131,7 @@ func (l Listing) byID(begin string) (Entry, error) {
 	}
 	switch {
 	case len(found) == 1:
-		return found[0], nil
+		return found[0], found[0].Dispute()
 	case len(found) > 1:
 		var ids []string
 		for _, e := range found[:min(len(found), 5)] {
