@@ -1,0 +1,191 @@
+package gcs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"sync"
+	"syscall"
+	"time"
+
+	"cloud.google.com/go/storage"
+	"github.com/googleapis/gax-go/v2"
+
+	"github.com/lifeboat-dr/lifeboat/sinks"
+)
+
+const (
+	// firstContact is the patience with what has never answered like a store: more likely its address is wrong than that it
+	// is about to come back.
+	firstContact = 10 * time.Second
+	maxStalls    = 3 // in a row; each has cost a whole stall window
+	maxBreaks    = 3 // how often in a row a download is resumed without sinks.StallBytes of progress between
+	firstDelay   = 200 * time.Millisecond
+	maxDelay     = 20 * time.Second
+	maxAsked     = time.Minute // the longest delay a store may ask for
+)
+
+// An operation is one call of the sink's, with all the requests it takes. They share one patience: it runs out when
+// nothing has succeeded for too long, not when many things took long. Google's client repeats the requests, as the
+// operation tells it to.
+type operation struct {
+	s         *Sink
+	name, key string
+	body      *source // what is uploaded, if anything
+
+	mu      sync.Mutex
+	since   time.Time // of the first failure after the last success
+	stalls  int       // after the last success
+	until   time.Time // the store asked for silence until then
+	moved   int64     // bytes of downloads since the last break
+	breaks  int       // of downloads, in a row
+	why     error     // of the last break
+	session string    // URL of the upload under way, if it has one
+}
+
+func (s *Sink) operation(name, key string) *operation {
+	return &operation{s: s, name: name, key: key}
+}
+
+// object is what the operation is about, with the operation's patience.
+func (op *operation) object() *storage.ObjectHandle {
+	return op.s.bucket.Object(op.s.prefix + op.key).Retryer(op.retryer()...)
+}
+
+// retryer makes the client try again when the operation says so, after a random delay up to a limit that doubles each time
+// (full jitter).
+func (op *operation) retryer() []storage.RetryOption {
+	return []storage.RetryOption{
+		storage.WithPolicy(storage.RetryAlways),
+		storage.WithBackoff(gax.Backoff{Initial: firstDelay, Max: maxDelay, Multiplier: 2}),
+		storage.WithErrorFunc(op.again),
+	}
+}
+
+type operationKey struct{}
+
+// mark makes requests of this context known as the operation's.
+func (op *operation) mark(ctx context.Context) context.Context {
+	return context.WithValue(ctx, operationKey{}, op)
+}
+
+// operationOf returns the operation a request belongs to. Every request has one: its context comes from mark.
+func operationOf(ctx context.Context) *operation {
+	return ctx.Value(operationKey{}).(*operation)
+}
+
+// admit waits until the store wants requests again, and stops a download that goes nowhere.
+func (op *operation) admit(ctx context.Context) error {
+	op.mu.Lock()
+	wait, breaks, why := time.Until(op.until), op.breaks, op.why
+	op.mu.Unlock()
+	if breaks > maxBreaks {
+		return &nowhereError{fmt.Errorf("the download broke off %d times in a row: %w", breaks, why)}
+	}
+	if wait <= 0 {
+		return nil
+	}
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(wait):
+		return nil
+	}
+}
+
+// A nowhereError ends a download that breaks off again and again.
+type nowhereError struct{ error }
+
+func (e *nowhereError) Unwrap() error { return e.error }
+
+// answered takes note of a response.
+func (op *operation) answered(resp *http.Response) {
+	op.s.answered.Store(true)
+	op.mu.Lock()
+	defer op.mu.Unlock()
+	if resp.StatusCode < 300 {
+		op.since, op.stalls = time.Time{}, 0
+	}
+	// The form with a date is not worth trusting two clocks.
+	if seconds, err := strconv.Atoi(resp.Header.Get("Retry-After")); err == nil && seconds > 0 && resp.StatusCode >= 400 {
+		op.until = time.Now().Add(min(time.Duration(seconds)*time.Second, maxAsked))
+	}
+	if resp.Request != nil && resp.Request.URL.Query().Get("uploadType") == "resumable" && resp.Header.Get("Location") != "" {
+		op.session = resp.Header.Get("Location")
+	}
+}
+
+// read takes note of the progress of a response's body.
+func (op *operation) read(n int, err error) {
+	op.mu.Lock()
+	defer op.mu.Unlock()
+	if op.moved += int64(n); op.moved >= sinks.StallBytes {
+		op.breaks = 0
+	}
+	if err != nil && err != io.EOF {
+		op.breaks++
+		op.moved, op.why = 0, err
+		op.s.o.Log.Warn("a download broke off", "sink", op.s.String(), "key", op.key, "err", err)
+	}
+}
+
+// again is asked about every failure.
+func (op *operation) again(err error) bool {
+	if err == nil || !passing(err) || op.body.broken() != nil || !op.patient(errors.Is(err, sinks.ErrStalled)) {
+		return false
+	}
+	op.s.o.Log.Warn("request to the sink failed, trying again", "sink", op.s.String(), "key", op.key, "err", err)
+	return true
+}
+
+// patient tells whether to try again after a failure.
+func (op *operation) patient(stalled bool) bool {
+	op.mu.Lock()
+	defer op.mu.Unlock()
+	if op.since.IsZero() {
+		op.since = time.Now()
+	}
+	if stalled {
+		op.stalls++
+	}
+	limit := op.s.o.Patience
+	if !op.s.answered.Load() {
+		limit = min(limit, firstContact)
+	}
+	return op.stalls < maxStalls && time.Since(op.since) < limit
+}
+
+// passing tells whether a request that failed so can succeed later.
+func passing(err error) bool {
+	var credentials *credentialsError
+	var nowhere *nowhereError
+	var network *net.OpError
+	var sending *url.Error
+	switch {
+	case errors.As(err, &credentials), errors.As(err, &nowhere): // whoever was asked has been asked repeatedly
+		return false
+	case errors.Is(err, sinks.ErrStalled):
+		return true
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return false
+	case status(err) != 0:
+		switch status(err) {
+		case http.StatusRequestTimeout, http.StatusTooManyRequests, http.StatusInternalServerError, http.StatusBadGateway,
+			http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+			return true
+		}
+		return false
+	case unreachable(err) != "":
+		return false
+	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed), errors.As(err, &network),
+		errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+		return true
+	}
+	// What the HTTP client says in no other way: a connection that the other side closed.
+	return errors.As(err, &sending)
+}
