@@ -35,7 +35,7 @@ func TestAgainstTheGCSServer(t *testing.T) {
 	t.Parallel()
 	server := lab.StartGCS(t)
 	for _, group := range []map[string]func(*testing.T, place){
-		contractTests(), lockTests(), wrongPlaceTests(), credentialsTests(), putFaultTests(), retryTests(), everyRequestTests(), openFaultTests(),
+		contractTests(), faithTests(), lockTests(), wrongPlaceTests(), credentialsTests(), putFaultTests(), retryTests(), everyRequestTests(), openFaultTests(),
 	} {
 		for name, run := range group {
 			t.Run(name, func(t *testing.T) {

@@ -139,8 +139,17 @@ func (op *operation) again(err error) bool {
 	if err == nil || !passing(err) || op.body.broken() != nil || !op.patient(errors.Is(err, sinks.ErrStalled)) {
 		return false
 	}
-	op.s.o.Log.Warn("request to the sink failed, trying again", "sink", op.s.String(), "key", op.key, "err", err)
+	op.s.o.Log.Warn("request to the sink failed, trying again", "sink", op.s.String(), "key", op.key, "err", bare(err))
 	return true
+}
+
+// bare leaves out the address of a failed request: that of an upload lets whoever has it write to it.
+func bare(err error) error {
+	var sending *url.Error
+	if errors.As(err, &sending) {
+		return sending.Err
+	}
+	return err
 }
 
 // patient tells whether to try again after a failure.

@@ -150,7 +150,7 @@ func (u *upload) abort(ctx context.Context) bool {
 		}
 	}
 	if err != nil {
-		u.o.Log.Warn("a failed upload could not be ended", "sink", u.String(), "key", u.op.key, "err", err)
+		u.o.Log.Warn("a failed upload could not be ended", "sink", u.String(), "key", u.op.key, "err", bare(err))
 	}
 	return true
 }
@@ -175,12 +175,12 @@ func (u *upload) settle(ctx context.Context, err error) error {
 	found, lookErr := u.op.object().Attrs(ctx)
 	switch {
 	case lookErr == nil && found.Size == u.size && found.Metadata[putName] == u.mark:
-		u.o.Log.Info("an upload has succeeded whose answer was lost", "sink", u.String(), "key", u.op.key, "err", err)
+		u.o.Log.Info("an upload has succeeded whose answer was lost", "sink", u.String(), "key", u.op.key, "err", bare(err))
 		return nil
 	case lookErr == nil, status(err) == http.StatusPreconditionFailed:
 		return sinks.Because("the object exists already", fs.ErrExist)
 	case status(lookErr) != http.StatusNotFound:
-		u.o.Log.Warn("could not find out whether an upload has succeeded", "sink", u.String(), "key", u.op.key, "err", lookErr)
+		u.o.Log.Warn("could not find out whether an upload has succeeded", "sink", u.String(), "key", u.op.key, "err", bare(lookErr))
 	}
 	return err
 }

@@ -22,10 +22,10 @@ var ErrUsage = errors.New("not a usable sink")
 
 // Options are what goes with a sink besides its URL.
 type Options struct {
-	CredentialsFile string // AWS shared credentials file, for s3
-	CAFile          string // certificates to trust besides the system's, for s3
+	CredentialsFile string // AWS shared credentials file, for s3; JSON of a service account or external account, for gs
+	CAFile          string // certificates to trust besides the system's, for s3 and gs
 	Create          bool   // make a missing directory, for file
-	PartSize        int64  // bytes from which objects are put in parts, and the size of those; for s3; 0: its default
+	PartSize        int64  // bytes from which objects are put in parts, and the size of those; for s3 and gs; 0: its default
 
 	Log *slog.Logger // told of failures that were overcome; may be nil
 }
@@ -33,6 +33,7 @@ type Options struct {
 // URL opens a sink:
 //
 //	s3://bucket/prefix?region=R&endpoint=URL&path-style=true
+//	gs://bucket/prefix?endpoint=URL&anonymous=true
 //	file:///directory
 //
 // Errors are *sinks.Error. A malformed URL matches ErrUsage; a directory that does not exist, sinks.ErrNoBucket. A store on the
@@ -40,7 +41,7 @@ type Options struct {
 func URL(ctx context.Context, raw string, o Options) (sinks.Sink, error) {
 	u, err := url.Parse(raw)
 	if err != nil {
-		return nil, usage(raw, "it is not a URL", "write s3://bucket/prefix or file:///directory")
+		return nil, usage(raw, "it is not a URL", "write s3://bucket/prefix, gs://bucket/prefix or file:///directory")
 	}
 	if u.User != nil || strings.Contains(u.Host, "@") {
 		return nil, usage(raw, "it has credentials in it", "give them in a credentials file or the environment")
@@ -54,11 +55,11 @@ func URL(ctx context.Context, raw string, o Options) (sinks.Sink, error) {
 	case "file":
 		return openFile(raw, u, o)
 	case "gs":
-		return nil, usage(raw, "gs:// is not supported by this version", "use s3:// or file://")
+		return openGCS(ctx, raw, u, o)
 	case "":
-		return nil, usage(raw, "it has no scheme", "write s3://bucket/prefix, or file:// before the absolute path of a directory")
+		return nil, usage(raw, "it has no scheme", "write s3://bucket/prefix or gs://bucket/prefix, or file:// before the absolute path of a directory")
 	}
-	return nil, usage(raw, u.Scheme+":// is not supported", "use s3:// or file://")
+	return nil, usage(raw, u.Scheme+":// is not supported", "use s3://, gs:// or file://")
 }
 
 func usage(raw, why, hint string) error {
@@ -111,24 +112,52 @@ func openS3(ctx context.Context, raw string, u *url.URL, o Options) (sinks.Sink,
 	case strings.Trim(u.Host, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") != "":
 		return nil, usage(raw, "the bucket's name has characters no bucket has", "write s3://bucket/prefix, and the store's address as endpoint=")
 	}
-	if options.Prefix != "" {
-		if err := sinks.CheckKey(options.Prefix); err != nil || len(options.Prefix) >= sinks.MaxPrefix {
-			return nil, usage(raw, "the prefix is too long or has empty segments or unusual characters", "write names with one slash between them")
-		}
+	if err := checkPrefix(raw, options.Prefix); err != nil {
+		return nil, err
 	}
+	err := parameters(raw, u, "write ?region=R&endpoint=URL&path-style=true", func(name, value string) (why, hint string) {
+		return parameter(&options, name, value)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return wrap(s3.New(ctx, options))
+}
+
+func checkPrefix(raw, prefix string) error {
+	if prefix != "" && (sinks.CheckKey(prefix) != nil || len(prefix) >= sinks.MaxPrefix) {
+		return usage(raw, "the prefix is too long or has empty segments or unusual characters", "write names with one slash between them")
+	}
+	return nil
+}
+
+// parameters gives every parameter of a URL to take, which says why not and what instead, or nothing.
+func parameters(raw string, u *url.URL, example string, take func(name, value string) (why, hint string)) error {
 	query, err := url.ParseQuery(u.RawQuery)
 	if err != nil {
-		return nil, usage(raw, "its parameters cannot be read", "write ?region=R&endpoint=URL&path-style=true")
+		return usage(raw, "its parameters cannot be read", example)
 	}
 	for name, values := range query {
 		if len(values) != 1 || values[0] == "" {
-			return nil, usage(raw, "the parameter "+strconv.Quote(name)+" does not have one value", "write it once, as "+name+"=VALUE")
+			return usage(raw, "the parameter "+strconv.Quote(name)+" does not have one value", "write it once, as "+name+"=VALUE")
 		}
-		if why, hint := parameter(&options, name, values[0]); why != "" {
-			return nil, usage(raw, why, hint)
+		if why, hint := take(name, values[0]); why != "" {
+			return usage(raw, why, hint)
 		}
 	}
-	return wrap(s3.New(ctx, options))
+	return nil
+}
+
+// endpoint reads the address of a store, which is no more than scheme, host and port.
+func endpoint(value string) (address, why, hint string) {
+	e, err := url.Parse(value)
+	if err != nil || e.Scheme != "http" && e.Scheme != "https" || e.Host == "" {
+		return "", "the endpoint is not a URL", "write endpoint=https://host:port"
+	}
+	if e.User != nil || strings.Trim(e.Path, "/") != "" || e.RawQuery != "" || e.Fragment != "" {
+		return "", "the endpoint has more than scheme, host and port", "write endpoint=https://host:port"
+	}
+	return e.Scheme + "://" + e.Host, "", ""
 }
 
 // parameter takes one parameter of an s3 URL, or says why not. Values are not repeated in messages.
@@ -140,14 +169,8 @@ func parameter(o *s3.Options, name, value string) (why, hint string) {
 		}
 		o.Region = value
 	case "endpoint":
-		e, err := url.Parse(value)
-		if err != nil || e.Scheme != "http" && e.Scheme != "https" || e.Host == "" {
-			return "the endpoint is not a URL", "write endpoint=https://host:port"
-		}
-		if e.User != nil || strings.Trim(e.Path, "/") != "" || e.RawQuery != "" || e.Fragment != "" {
-			return "the endpoint has more than scheme, host and port", "write endpoint=https://host:port"
-		}
-		o.Endpoint = e.Scheme + "://" + e.Host
+		o.Endpoint, why, hint = endpoint(value)
+		return why, hint
 	case "path-style":
 		on, err := strconv.ParseBool(value)
 		if err != nil {

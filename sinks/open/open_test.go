@@ -19,7 +19,19 @@ func TestMalformedURLsAreUsageErrorsThatSayWhatIsWrong(t *testing.T) {
 		"":                                     "it has no scheme",
 		"/backups":                             "it has no scheme",
 		"backups":                              "it has no scheme",
-		"gs://bucket/prefix":                   "gs:// is not supported by this version",
+		"gs:bucket":                            "it names no bucket",
+		"gs:///prefix":                         "it names no bucket",
+		"gs://host:9000/bucket":                "characters no bucket has",
+		"gs://Bucket":                          "characters no bucket has",
+		"gs://b/a//c":                          "the prefix",
+		"gs://b?region=x":                      `the parameter "region" is not known`,
+		"gs://b?key=hidden":                    `the parameter "key" is not known`,
+		"gs://b?endpoint=host:9000":            "the endpoint is not a URL",
+		"gs://b?endpoint=https://u:pw@h":       "more than scheme, host and port",
+		"gs://b?endpoint=http://h:80":          "without encryption",
+		"gs://b?anonymous=maybe":               "anonymous is neither",
+		"gs://b?anonymous=":                    "does not have one value",
+		"gs://KEY:hidden@b/p":                  "it has credentials in it",
 		"http://host/bucket":                   "http:// is not supported",
 		"s3:bucket":                            "it names no bucket",
 		"s3://":                                "it names no bucket",
@@ -71,8 +83,10 @@ func TestFilesThatCannotBeReadAreUsageErrors(t *testing.T) {
 	t.Parallel()
 	none := filepath.Join(t.TempDir(), "none")
 	for _, o := range []open.Options{{CAFile: none}, {CredentialsFile: none}} {
-		if s, err := open.URL(t.Context(), "s3://b", o); s != nil || !errors.Is(err, open.ErrUsage) || !errors.Is(err, os.ErrNotExist) {
-			t.Errorf("%+v gives %v, %v", o, s, err)
+		for _, raw := range []string{"s3://b", "gs://b"} {
+			if s, err := open.URL(t.Context(), raw, o); s != nil || !errors.Is(err, open.ErrUsage) || !errors.Is(err, os.ErrNotExist) {
+				t.Errorf("%s with %+v gives %v, %v", raw, o, s, err)
+			}
 		}
 	}
 }
@@ -88,8 +102,12 @@ func TestNamesAreURLsThatOpenTheSameAgain(t *testing.T) {
 		"s3://b?endpoint=https://h:9000/&region=eu-central-1": "s3://b?endpoint=https://h:9000&region=eu-central-1",
 		"s3://b/p?path-style=0&region=r":                      "s3://b/p?region=r&path-style=false",
 		"s3://b/p?path-style=true&endpoint=http://h":          "s3://b/p?endpoint=http://h",
-		"file://" + dir:        "file://" + dir,
-		"file://" + dir + "//": "file://" + dir,
+		"gs://b/a/": "gs://b/a",
+		"gs://b?endpoint=http://127.0.0.1:1/&anonymous=false": "gs://b?endpoint=http://127.0.0.1:1",
+		"gs://b/p?anonymous=1&endpoint=https://h":             "gs://b/p?endpoint=https://h&anonymous=true",
+		"gs://b/p?endpoint=https://h":                         "gs://b/p?endpoint=https://h",
+		"file://" + dir:                                       "file://" + dir,
+		"file://" + dir + "//":                                "file://" + dir,
 	} {
 		for range 2 {
 			s, err := open.URL(t.Context(), raw, open.Options{})
