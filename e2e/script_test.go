@@ -18,7 +18,7 @@ import (
 )
 
 // TestScripts runs the golden scripts: wrong input, each with its exit code, message and hint. They share one TLS cluster, one
-// with authentication, and one MinIO.
+// with authentication, one MinIO and one GCS server.
 func TestScripts(t *testing.T) {
 	env := scriptEnvironment(t)
 	testscript.Run(t, testscript.Params{
@@ -37,7 +37,7 @@ func scriptEnvironment(t *testing.T) []string {
 	if _, err := kubedata.Fill(t.Context(), c.Client(t), kubedata.Options{Keys: 500, Seed: 1, Leases: 10}); err != nil {
 		t.Fatal(err)
 	}
-	minio := lab.StartMinIO(t)
+	minio, gcs := lab.StartMinIO(t), lab.StartGCS(t)
 	dir := t.TempDir()
 	if _, err := pki.NewCA(filepath.Join(dir, "other"), "another authority"); err != nil {
 		t.Fatal(err)
@@ -56,7 +56,7 @@ func scriptEnvironment(t *testing.T) []string {
 		"AUTH_ENDPOINTS=" + strings.Join(auth.Endpoints(), ","), "AUTH_CA=" + auth.CAFile, "AUTH_CERT=" + auth.CertFile, "AUTH_KEY=" + auth.KeyFile,
 		"AUTH_PASSWORD=" + password,
 		"RECIPIENTS=" + k.recipients, "IDENTITY=" + k.identity,
-		"MINIO=" + minio.URL, "BUCKET=" + minio.Bucket(t),
+		"MINIO=" + minio.URL, "BUCKET=" + minio.Bucket(t), "GCS=" + gcs.URL, "GCS_BUCKET=" + gcs.Bucket(t),
 		"AWS_ACCESS_KEY_ID=" + minio.AccessKey, "AWS_SECRET_ACCESS_KEY=" + minio.SecretKey,
 		"LIFEBOAT_SPOOL_DIR=" + dir,
 	}

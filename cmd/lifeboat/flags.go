@@ -49,7 +49,7 @@ func (f *flags) printing(cmd *cobra.Command) {
 }
 
 func (f *flags) storage(cmd *cobra.Command) {
-	cmd.Flags().StringArrayVar(&f.sinks, "sink", nil, "where backups live: s3://BUCKET/PREFIX?region=… or file:///DIR (repeatable)")
+	cmd.Flags().StringArrayVar(&f.sinks, "sink", nil, "where backups live: s3://BUCKET/PREFIX?region=…, gs://BUCKET/PREFIX or file:///DIR (repeatable)")
 }
 
 func (f *flags) etcd(cmd *cobra.Command) {
