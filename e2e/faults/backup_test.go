@@ -10,6 +10,7 @@ import (
 	"github.com/lifeboat-dr/lifeboat/backup"
 	"github.com/lifeboat-dr/lifeboat/catalog"
 	"github.com/lifeboat-dr/lifeboat/e2e/lab"
+	"github.com/lifeboat-dr/lifeboat/sinks/fault"
 	"github.com/lifeboat-dr/lifeboat/sinks/mem"
 )
 
@@ -92,6 +93,9 @@ func (s *scene) judgeDelivery(t *testing.T, ran ranBackup, ss []catalog.Named, c
 			t.Errorf("the sound sink %s was left: %v", d.Sink, d.Err)
 		}
 	}
+	if unseen(m, c) && ran.result.Sinks[c.sink].Err == nil {
+		t.Errorf("it could not be read back from %s, and that is no failure", ss[c.sink].Name)
+	}
 	if reasons := m.Suspect.Reasons; len(reasons) > 0 {
 		t.Errorf("the backup continues the lineage, and is suspect: %q", reasons)
 	}
@@ -99,6 +103,13 @@ func (s *scene) judgeDelivery(t *testing.T, ran ranBackup, ss []catalog.Named, c
 	if e, _, err := l.Resolve("latest", m.Started); err != nil || e.ID != m.ID {
 		t.Errorf("latest is %s, %v, and not the new %s", e.ID, err, m.ID)
 	}
+}
+
+// unseen tells whether a cut kept the backup's payload or manifest from being read back whole.
+func unseen(m catalog.Manifest, c cut) bool {
+	of := c.call.Key == steady(m.Sealed.Key) || c.call.Key == steady(catalog.ManifestKey(m.Cluster, m.ID))
+	atEnd := c.last && c.way.kind == fault.EOF // nothing is missing
+	return of && (c.call.Op == fault.Open || c.call.Op == fault.Read) && !atEnd
 }
 
 // mustHave looks for a backup in a sink: the same manifest as was told, and a payload that opens.

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"regexp"
 	"runtime/pprof"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -46,6 +47,7 @@ func ways() (all []way) {
 type cut struct {
 	sink int
 	call fault.Call
+	last bool // it is the last of its op with its key
 	way  way
 }
 
@@ -98,9 +100,10 @@ func (s *scene) cuts(t *testing.T, op operation) (all []cut) {
 	for i, f := range faults {
 		calls := f.Calls()
 		t.Logf("%s: %d calls to sink %s", op.name, len(calls), ss[i].Name)
-		for _, c := range calls {
+		for n, c := range calls {
+			last := !slices.ContainsFunc(calls[n+1:], func(d fault.Call) bool { return d.Op == c.Op && d.Key == c.Key })
 			for _, w := range ways() {
-				all = append(all, cut{i, c, w})
+				all = append(all, cut{i, c, last, w})
 			}
 		}
 	}

@@ -64,7 +64,8 @@ func TestPromisesHoldWithARealEtcdAndARealStore(t *testing.T) {
 	if _, err := kubedata.Fill(t.Context(), cluster.Client(t), kubedata.Options{Keys: 300, Seed: 1}); err != nil {
 		t.Fatal(err)
 	}
-	sound := sceneOf(t, cluster.Endpoints()[0])
+	own := cluster.Endpoints()[0]
+	sound := sceneOf(t, own, own, own, lab.StartRecorded(t, foreign).URL)
 	sound.options.Etcd.Endpoints = cluster.Endpoints()
 	damaged := sound.damaged()
 	server := lab.StartMinIO(t)

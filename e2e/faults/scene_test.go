@@ -36,21 +36,24 @@ type scene struct {
 	at      time.Time // when the case begins
 	held    [2]map[string][]byte
 	before  catalog.Listing
+	store   func() sinks.Sink // makes an empty one
 	was     map[string][]byte // of the first sink, before damage was done; nil if none was
 }
 
 // newScene takes the earlier backups, one a day, of the recorded cluster.
 func newScene(t *testing.T) *scene {
 	t.Helper()
-	return sceneOf(t, lab.StartRecorded(t, 0).URL)
+	own := lab.StartRecorded(t, 0).URL
+	return sceneOf(t, own, own, own, lab.StartRecorded(t, foreign).URL)
 }
 
-func sceneOf(t *testing.T, endpoint string) *scene {
+// sceneOf takes a backup of each endpoint, the first of which is what is backed up later.
+func sceneOf(t *testing.T, from ...string) *scene {
 	t.Helper()
-	s := &scene{at: time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)}
-	s.options, s.ids = newOptions(t, endpoint)
+	s := &scene{at: time.Date(2024, 3, 4, 12, 0, 0, 0, time.UTC), store: func() sinks.Sink { return mem.New() }}
+	s.options, s.ids = newOptions(t, from[0])
 	into := named(mem.New(), mem.New())
-	for _, from := range []string{endpoint, endpoint, endpoint, lab.StartRecorded(t, foreign).URL} {
+	for _, from := range from {
 		o := s.options
 		o.Etcd.Endpoints, o.Sinks, o.Now = []string{from}, into, clock(s.at)
 		r, err := backup.Run(t.Context(), o)
@@ -68,8 +71,9 @@ func sceneOf(t *testing.T, endpoint string) *scene {
 	for i := range into {
 		s.held[i] = objects(t, into[i])
 	}
-	first, last := s.before.Entries[0], s.before.Entries[3]
-	if _, proven := first.Proven(); len(s.before.Entries) != 4 || !first.Held || !proven || len(last.Doubts) == 0 || len(first.Doubts) > 0 {
+	first, last := s.before.Entries[0], s.before.Entries[len(from)-1]
+	suspect := from[len(from)-1] != from[0]
+	if _, proven := first.Proven(); len(s.before.Entries) != len(from) || !first.Held || !proven || len(last.Doubts) > 0 != suspect || len(first.Doubts) > 0 {
 		t.Fatalf("the scene is not what it should be: %+v", s.before)
 	}
 	return s
@@ -140,7 +144,7 @@ func named(ss ...sinks.Sink) (all []catalog.Named) {
 // set makes new sinks that hold what the scene's do.
 func (s *scene) set(t *testing.T) []catalog.Named {
 	t.Helper()
-	ss := named(mem.New(), mem.New())
+	ss := named(s.store(), s.store())
 	s.fill(t, ss)
 	return ss
 }
