@@ -9,18 +9,19 @@ import (
 // A history is the backups of one lineage, in id order.
 type history struct {
 	Lineage
-	entries  []Entry
+	entries  []*Entry // those given
 	accepted bool
 }
 
-func (h *history) newest() Entry { return h.entries[len(h.entries)-1] }
+func (h *history) newest() *Entry { return h.entries[len(h.entries)-1] }
 
 // histories sorts backups into lineages, oldest lineage first. A lineage is accepted if a person said so about one of its backups, or
 // if one of them was written without suspicion: suspicion is sticky, so that one was the first of all or came after the acceptance.
 func histories(entries []Entry) []*history {
 	byLineage := make(map[Lineage]*history)
 	var all []*history
-	for _, e := range entries {
+	for i := range entries {
+		e := &entries[i]
 		h := byLineage[e.Lineage]
 		if h == nil {
 			h = &history{Lineage: e.Lineage}
@@ -28,7 +29,7 @@ func histories(entries []Entry) []*history {
 			all = append(all, h)
 		}
 		h.entries = append(h.entries, e)
-		h.accepted = h.accepted || e.Accepted || e.Cleared || len(e.Suspect.Reasons) == 0
+		h.accepted = h.accepted || e.Accepts()
 	}
 	slices.SortStableFunc(all, func(a, b *history) int { return compareIDs(a.First, b.First) })
 	return all
@@ -36,6 +37,9 @@ func histories(entries []Entry) []*history {
 
 // compareIDs orders by start, then by revision as a number (as text r99 would come after r100), then by the random part.
 func compareIDs(a, b ID) int {
+	if n := len(idTime); len(a) > n && len(b) > n && a[:n] != b[:n] {
+		return cmp.Compare(a, b) // by far the most; to take them apart would be slow
+	}
 	if a.Time().Equal(b.Time()) && a.Revision() != b.Revision() {
 		return cmp.Compare(a.Revision(), b.Revision())
 	}
@@ -107,8 +111,7 @@ func overlap(e, m Manifest) bool {
 // regressions compares a new backup with those of a lineage that were finished before it started.
 func regressions(h *history, m Manifest) (reasons []string) {
 	var highest, newest *Entry
-	for i := range h.entries {
-		e := &h.entries[i]
+	for _, e := range h.entries {
 		if e.ID == m.ID || overlap(e.Manifest, m) {
 			continue
 		}

@@ -58,8 +58,8 @@ func (l Listing) newest(by time.Time, unfit func(Entry) string) (Entry, []Skip, 
 	var chosen *Entry
 	for _, h := range slices.Backward(histories(l.Entries)) {
 		for i := len(h.entries) - 1; i >= 0 && h.accepted && chosen == nil; i-- {
-			if unfit(h.entries[i]) == "" {
-				chosen = &h.entries[i]
+			if unfit(*h.entries[i]) == "" {
+				chosen = h.entries[i]
 			}
 		}
 	}

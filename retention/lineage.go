@@ -35,9 +35,9 @@ func group(items []*item) (all []*lineage) {
 }
 
 // newer reports whether l may have begun after other. Either measure is enough, because either can be wrong: a host's clock, or
-// the count of a writer that could not see every sink.
+// the count of a writer that could not see every sink, or that counted on from a backup dated in the future.
 func (l *lineage) newer(other *lineage) bool {
-	return !l.begun.Before(other.begun) || l.first > other.first
+	return !l.begun.Before(other.begun) || l.first >= other.first
 }
 
 // freeze keeps everything of each lineage beside which a newer one is suspect: until a person has decided what that is, what was

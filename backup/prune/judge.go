@@ -1,0 +1,133 @@
+package prune
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/lifeboat-dr/lifeboat/catalog"
+	"github.com/lifeboat-dr/lifeboat/retention"
+)
+
+// backups says of every entry what the policy needs to know.
+func (p *Plan) backups() []retention.Backup {
+	problems := make(map[catalog.ID]*catalog.Problem)
+	for _, problem := range p.Listing.Problems {
+		// A bad report proves nothing, and that is all. A mark may have been a hold, whatever kind of mark a newer version makes.
+		if id, ok := catalog.Guards(p.Listing.Cluster, problem.Key); ok {
+			problems[id] = problem
+		}
+	}
+	all := make([]retention.Backup, len(p.Listing.Entries))
+	for i, e := range p.Listing.Entries {
+		all[i] = describe(e)
+		switch problem := problems[e.ID]; {
+		case problem != nil && errors.Is(problem, catalog.ErrNotAuthentic):
+			all[i].Excluded = fmt.Sprintf("something beside it is not authentic: %v", problem)
+		case problem != nil:
+			all[i].Excluded = fmt.Sprintf("something beside it cannot be read: %v", problem)
+		case p.o.Trust.Verifiers != nil && !e.Sig.Trusted:
+			all[i].Excluded = "not signed by a trusted key, so neither counted nor removed"
+		}
+		if !p.stock.Whole(e) {
+			all[i].Broken = "in no sink there is a payload of the right size"
+		}
+	}
+	return all
+}
+
+// describe is what the manifest, the marks and the reports say.
+func describe(e catalog.Entry) retention.Backup {
+	_, proven := e.Proven()
+	return retention.Backup{
+		// The id's time, so that the order is that of every list.
+		ID: string(e.ID), Time: e.ID.Time(), Revision: e.Revision, Sequence: e.Sequence,
+		Lineage: string(e.Lineage.First), Begun: e.Lineage.First.Time(),
+		Accepted: len(e.Doubts) == 0, Witness: e.Accepts(),
+		Held: e.Held, Proven: proven, ReadBack: e.ReadBack.Mode == "always" && e.ReadBack.OK, Broken: failure(e),
+	}
+}
+
+// failure says what the reports found wrong; empty if nothing is, or a later report found nothing wrong. A verification has to have failed
+// in every sink that it looked at: a damaged copy is no damaged backup.
+func failure(e catalog.Entry) (found string) {
+	for _, r := range e.Reports {
+		at := r.Time.Format(time.RFC3339)
+		switch {
+		case r.Report == catalog.ReportRehearse && !r.OK:
+			found = "its rehearsal failed at " + at
+		case r.Report == catalog.ReportRehearse:
+			found = ""
+		case r.Report == catalog.ReportVerify && everywhere(r, false) && len(r.Sinks) >= len(e.Sinks):
+			found = "it was found damaged in every sink at " + at
+		case r.Report == catalog.ReportVerify && r.Deep && r.OK:
+			found = ""
+		}
+	}
+	return found
+}
+
+func everywhere(r catalog.Report, ok bool) bool {
+	for _, s := range r.Sinks {
+		if s.OK != ok {
+			return false
+		}
+	}
+	return len(r.Sinks) > 0
+}
+
+// An UnsafeError is a plan that would break a promise. The policy is made so that there is none; this is looked at before anything is
+// removed all the same.
+type UnsafeError struct{ What string }
+
+func (e *UnsafeError) Error() string {
+	return "nothing was removed, because the plan would have broken a promise: " + e.What
+}
+
+// Hint tells what to do.
+func (e *UnsafeError) Hint() string {
+	return "this is a fault in lifeboat: please report it, with the output of `lifeboat list -o json`"
+}
+
+// check holds a plan to the promises: `latest` stays what it is, no lineage changes its standing, none goes below the floor, nothing held or
+// frozen goes.
+func (p *Plan) check() error {
+	var gone []catalog.ID
+	left, before := make(map[catalog.Lineage]int), make(map[catalog.Lineage]int)
+	for _, l := range p.Lines {
+		before[l.Lineage]++
+		if l.Verdict != retention.Remove {
+			left[l.Lineage]++
+			continue
+		}
+		gone = append(gone, l.Entry.ID)
+		if l.Held {
+			return &UnsafeError{fmt.Sprintf("%s is held", l.Entry.ID)}
+		}
+	}
+	floor := max(1, p.o.Policy.Floor)
+	for lineage, n := range before {
+		if left[lineage] < min(n, floor) {
+			return &UnsafeError{fmt.Sprintf("of %d backups of the lineage of %s only %d would be left", n, lineage.First, left[lineage])}
+		}
+	}
+	if len(gone) == 0 {
+		return nil
+	}
+	after := p.Listing.Without(gone...)
+	was, _, errWas := p.Listing.Resolve("latest", p.now)
+	is, _, errIs := after.Resolve("latest", p.now)
+	if was.ID != is.ID || (errWas == nil) != (errIs == nil) {
+		return &UnsafeError{fmt.Sprintf("latest would be %q instead of %q", is.ID, was.ID)}
+	}
+	stands := make(map[catalog.Lineage]bool)
+	for _, l := range p.Lines {
+		stands[l.Lineage] = len(l.Doubts) == 0
+	}
+	for _, e := range after.Entries {
+		if stands[e.Lineage] != (len(e.Doubts) == 0) {
+			return &UnsafeError{fmt.Sprintf("the lineage of %s would no longer be, or newly be, accepted", e.Lineage.First)}
+		}
+	}
+	return nil
+}
