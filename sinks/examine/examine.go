@@ -80,8 +80,8 @@ func (r Report) Failed() (names []string) {
 
 // Options are how to go about it. The zero value will do.
 type Options struct {
-	Parallel int                               // checks at once; 4 if 0
-	Remover  sinks.Sink                        // the same place under a credential that may delete; nil: the sink itself
+	Parallel int                                // checks at once; 4 if 0
+	Remover  sinks.Sink                         // the same place under a credential that may delete; nil: the sink itself
 	Progress func(done, total int, name string) // told of every check that ended, one at a time; may be nil
 }
 
