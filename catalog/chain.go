@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 )
@@ -52,6 +53,9 @@ func (l Listing) Link(m *Manifest) {
 // among the manifests is none.
 func (l Listing) hides() *Problem {
 	for _, p := range l.Problems {
+		if errors.Is(p.Err, ErrOverwritten) {
+			continue // it could be read all the same
+		}
 		if p.Key == "" || p.ID != "" && strings.HasPrefix(p.Key, manifests(l.Cluster)) {
 			return p
 		}

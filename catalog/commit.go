@@ -44,8 +44,20 @@ func getNote(ctx context.Context, s Named, key string) ([]byte, error) {
 }
 
 // VerifyDigest reads a backup's payload in a sink from end to end and compares size and digest with the manifest. A missing payload is
-// damage. Errors are *Problem: ErrDamaged, or the sink's. progress, which may be nil, is told how many bytes of how many were read.
+// damage. Errors are *Problem: ErrDamaged, also where an older version of the payload is whole, which is told; or the sink's.
+// progress, which may be nil, is told how many bytes of how many were read.
 func VerifyDigest(ctx context.Context, s Named, m Manifest, progress func(done, total int64)) error {
+	err := checkPayload(ctx, s, m, progress)
+	if !errors.Is(err, ErrDamaged) {
+		return err
+	}
+	if at, ok := WholeVersion(ctx, s, m); ok {
+		return &Problem{s.Name, m.Sealed.Key, m.ID, fmt.Errorf("%w; somebody has overwritten or hidden it, and restore takes what it was before, which is whole: %s", errors.Unwrap(err), at.Name)}
+	}
+	return err
+}
+
+func checkPayload(ctx context.Context, s Named, m Manifest, progress func(done, total int64)) error {
 	fail := func(err error) error { return &Problem{s.Name, m.Sealed.Key, m.ID, err} }
 	r, err := s.Open(ctx, m.Sealed.Key, 0)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -15,6 +15,9 @@ var (
 	ErrDamaged = errors.New("damaged")
 	// ErrNotAuthentic: a signature is missing or wrong where a key is trusted, or an object stands in another's place (exit code 12).
 	ErrNotAuthentic = errors.New("not authentic")
+	// ErrOverwritten: somebody has put something else in an object's place, and what it was before was taken instead. It comes with
+	// ErrDamaged or ErrNotAuthentic, whichever the new one is.
+	ErrOverwritten = errors.New("overwritten")
 	// ErrUnsupported: a format or kind that this version does not know (exit code 9): intact, but not to be guessed at.
 	ErrUnsupported = errors.New("not supported by this version of lifeboat")
 	// ErrUsage: what was asked for cannot be understood, or fits several backups (exit code 2).

@@ -78,9 +78,11 @@ func List(ctx context.Context, ss []Named, cluster string, t Trust) (Listing, er
 	l := Listing{Cluster: cluster}
 	held := make([]holdings, len(ss))
 	problems, err := eachSink(ctx, ss, func(ctx context.Context, i int) (err error) {
-		if held[i].manifests, err = fetchAll(ctx, ss[i], manifests(cluster)); err != nil {
+		notes, err := fetchAll(ctx, ss[i], manifests(cluster))
+		if err != nil {
 			return err
 		}
+		held[i].manifests = readAll(ctx, ss[i], cluster, notes, t)
 		if held[i].marks, err = fetchAll(ctx, ss[i], marks(cluster)); err != nil {
 			return err
 		}
@@ -91,7 +93,7 @@ func List(ctx context.Context, ss []Named, cluster string, t Trust) (Listing, er
 		return Listing{}, err
 	}
 	l.Problems = problems
-	l.mergeManifests(ss, held, t)
+	l.mergeManifests(ss, held)
 	l.mergeMarks(ss, held, t)
 	l.readReports(ctx, ss, held, t)
 	if err := ctx.Err(); err != nil {
@@ -170,8 +172,9 @@ func eachSink(ctx context.Context, ss []Named, f func(ctx context.Context, i int
 
 // holdings is what one sink holds; nothing if it could not be read.
 type holdings struct {
-	manifests, marks []fetched
-	reports          []string // keys
+	manifests []found
+	marks     []fetched
+	reports   []string // keys
 }
 
 // fetched is a note as it came, or why it did not.
@@ -204,11 +207,14 @@ func fetchAll(ctx context.Context, s Named, prefix string) ([]fetched, error) {
 }
 
 // mergeManifests makes one list of what the sinks hold.
-func (l *Listing) mergeManifests(ss []Named, held []holdings, t Trust) {
+func (l *Listing) mergeManifests(ss []Named, held []holdings) {
 	at := make(map[ID]int)
 	for i := range held {
 		for _, f := range held[i].manifests {
-			e, err := readEntry(l.Cluster, f, t)
+			e, err := f.entry, f.err
+			if f.wrong != nil {
+				l.Problems = append(l.Problems, &Problem{ss[i].Name, f.key, e.ID, f.wrong})
+			}
 			n, known := at[e.ID]
 			switch {
 			case err != nil:

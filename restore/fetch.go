@@ -59,7 +59,10 @@ func (e *NoCopyError) Hint() string {
 // hold the manifest come first; any other may hold the object too.
 func fetch(ctx context.Context, dst *os.File, e *catalog.Entry, sinks []catalog.Named, moved func(n int64), skip func(c *Copy)) (string, error) {
 	failed := &NoCopyError{ID: string(e.ID)}
-	for _, s := range inOrder(sinks, e.Sinks) {
+	queue := inOrder(sinks, e.Sinks)
+	for len(queue) > 0 {
+		s := queue[0]
+		queue = queue[1:]
 		err := fetchFrom(ctx, dst, e, s, moved)
 		if err == nil {
 			return s.Name, nil
@@ -70,6 +73,10 @@ func fetch(ctx context.Context, dst *os.File, e *catalog.Entry, sinks []catalog.
 		var local *os.PathError
 		if errors.As(err, &local) && local.Path == dst.Name() {
 			return "", err // our own disk: another sink would not help
+		}
+		if errors.Is(err, catalog.ErrDamaged) || errors.Is(err, fs.ErrNotExist) {
+			// Somebody may have overwritten or hidden it. Other sinks come first: an older version is a last resort.
+			queue = append(queue, catalog.OlderPayloads(ctx, s, e.Manifest)...)
 		}
 		holder := slices.Contains(e.Sinks, s.Name)
 		if !holder && errors.Is(err, fs.ErrNotExist) {

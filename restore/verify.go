@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/lifeboat-dr/lifeboat/catalog"
+	"github.com/lifeboat-dr/lifeboat/sinks"
 	"github.com/lifeboat-dr/lifeboat/snapshot"
 )
 
@@ -18,7 +19,7 @@ import (
 //
 // Errors are those of Run, and *UsageError if it takes an identity and Deps has none. Deps.Sinks is not used.
 func Verify(ctx context.Context, e catalog.Entry, sink catalog.Named, dir string, d Deps) (openedWith string, err error) {
-	d.Sinks = []catalog.Named{sink}
+	d.Sinks = []catalog.Named{{Name: sink.Name, Sink: current{sink.Sink}}}
 	if d.Log == nil {
 		d.Log = slog.New(slog.DiscardHandler)
 	}
@@ -37,10 +38,18 @@ func Verify(ctx context.Context, e catalog.Entry, sink catalog.Named, dir string
 	}
 	defer func() { err = errors.Join(err, r.close()) }()
 	if err := r.look(ctx); err != nil {
+		if errors.Is(err, catalog.ErrDamaged) {
+			if at, ok := catalog.WholeVersion(ctx, sink, e.Manifest); ok {
+				err = fmt.Errorf("%w; somebody has overwritten or hidden it, and restore takes what it was before, which is whole: %s", err, at.Name)
+			}
+		}
 		return r.result.OpenedWith, fmt.Errorf("the copy in %s: %w", sink.Name, err)
 	}
 	return r.result.OpenedWith, nil
 }
+
+// current is a sink without its past: what is verified is what everybody sees.
+type current struct{ sinks.Sink }
 
 // look brings the plain database and inspects it.
 func (r *runner) look(ctx context.Context) error {

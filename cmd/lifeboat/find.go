@@ -22,7 +22,8 @@ func (b *bucket) find(ctx context.Context, g *global, selector string) (catalog.
 	if err != nil {
 		return catalog.Entry{}, err
 	}
-	return g.resolve(l, selector)
+	e, err := g.resolve(l, selector)
+	return b.unveiled(ctx, g, selector, e, err)
 }
 
 // resolve is find on a listing that was made already.

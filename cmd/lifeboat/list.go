@@ -34,8 +34,10 @@ EXIT STATUS
 			if err != nil {
 				return err
 			}
+			veiled := catalog.Hidden(ctx, b.sinks, b.cluster)
+			g.tellVeiled(veiled)
 			if f.output == "json" {
-				err := g.printJSON(newListingJSON(l))
+				err := g.printJSON(newListingJSON(l, veiled))
 				if len(l.Entries) == 0 && len(l.Problems) > 0 {
 					err = errors.Join(err, nothingUsable(l))
 				}
@@ -64,11 +66,15 @@ type listingJSON struct {
 	Cluster  string          `json:"cluster"`
 	Backups  []catalog.Entry `json:"backups"`
 	Problems []problemJSON   `json:"problems"`
-	Gaps     []catalog.ID    `json:"gaps"` // predecessors that are not there: pruned, or hidden
+	Gaps     []catalog.ID    `json:"gaps"`   // predecessors that are not there: pruned, or hidden
+	Hidden   []catalog.ID    `json:"hidden"` // behind a delete marker in some sink
 }
 
-func newListingJSON(l catalog.Listing) listingJSON {
-	out := listingJSON{l.Cluster, append([]catalog.Entry{}, l.Entries...), []problemJSON{}, []catalog.ID{}}
+func newListingJSON(l catalog.Listing, veiled []catalog.Veiled) listingJSON {
+	out := listingJSON{l.Cluster, append([]catalog.Entry{}, l.Entries...), []problemJSON{}, []catalog.ID{}, []catalog.ID{}}
+	for _, v := range veiled {
+		out.Hidden = append(out.Hidden, v.ID)
+	}
 	for _, gap := range l.Gaps {
 		out.Gaps = append(out.Gaps, gap.Missing)
 	}

@@ -124,6 +124,7 @@ func (f *planFlags) plan(ctx context.Context, g *global, cmd *cobra.Command, ask
 			return restore.Plan{}, deps, err
 		}
 		e, err := g.resolve(l, asked)
+		e, err = b.unveiled(ctx, g, asked, e, err)
 		if err != nil {
 			return restore.Plan{}, deps, orFile(asked, err)
 		}
