@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -113,6 +114,7 @@ func Hidden(ctx context.Context, ss []Named, cluster string) (all []Veiled) {
 		if !ok {
 			continue
 		}
+		first := len(all)
 		for o, err := range versioned.Hidden(ctx, prefix) {
 			if err != nil {
 				break
@@ -122,6 +124,7 @@ func Hidden(ctx context.Context, ss []Named, cluster string) (all []Veiled) {
 				all = append(all, Veiled{id, name, s})
 			}
 		}
+		slices.SortFunc(all[first:], func(a, b Veiled) int { return compareIDs(a.ID, b.ID) })
 	}
 	return all
 }
