@@ -32,7 +32,7 @@ func TestRestoredMembersServeWithEqualHash(t *testing.T) {
 			t.Parallel()
 			source := lab.StartCluster(t, lab.ClusterOptions{Version: version, Members: 3, TLS: true})
 			stats := populate(t, source.Client(t), 400)
-			path := save(t, source.Client(t))
+			path := lab.SaveSnapshot(t, source.Client(t))
 			src := fileSource(t, path)
 			if src.Revision != stats.Revision {
 				t.Fatalf("the snapshot is at revision %d, the cluster at %d", src.Revision, stats.Revision)
@@ -128,7 +128,7 @@ func TestTheBumpTellsOldWatchersAndHidesThePast(t *testing.T) {
 			source := lab.StartCluster(t, lab.ClusterOptions{Version: version, Members: 1})
 			cli := source.Client(t)
 			populate(t, cli, 300)
-			path := save(t, cli)
+			path := lab.SaveSnapshot(t, cli)
 			// The cluster goes on after its last backup: this is what its clients have seen.
 			var head int64
 			for range 5 {
@@ -199,7 +199,7 @@ func TestAClusterThatWasFullTakesWritesAgain(t *testing.T) {
 					t.Fatalf("put %d: %v", i, err)
 				}
 			}
-			src := fileSource(t, save(t, cli))
+			src := fileSource(t, lab.SaveSnapshot(t, cli))
 			if len(src.Alarms) == 0 {
 				t.Fatal("the snapshot holds no alarm")
 			}
@@ -223,7 +223,7 @@ func TestAClusterThatWasFullTakesWritesAgain(t *testing.T) {
 func TestUsersStayAndARehearsalDoesWithoutThem(t *testing.T) {
 	t.Parallel()
 	source := lab.StartCluster(t, lab.ClusterOptions{Version: "3.7", Members: 1, Auth: true})
-	src := fileSource(t, save(t, source.Client(t)))
+	src := fileSource(t, lab.SaveSnapshot(t, source.Client(t)))
 	for _, drop := range []bool{false, true} {
 		res := mustRun(t, Plan{Source: src, Members: newMembers(t, "http", "a"), Out: filepath.Join(t.TempDir(), "out"), DropAuth: drop}, Deps{})
 		cmd := startMember(t, "3.7", res.Members[0].Flags)
@@ -248,7 +248,7 @@ func TestASnapshotOf37StartsOn36OnlyWithoutItsMark(t *testing.T) {
 	t.Parallel()
 	source := lab.StartCluster(t, lab.ClusterOptions{Version: "3.7", Members: 1})
 	populate(t, source.Client(t), 100)
-	src := fileSource(t, save(t, source.Client(t)))
+	src := fileSource(t, lab.SaveSnapshot(t, source.Client(t)))
 	p := Plan{Source: src, Members: newMembers(t, "http", "a", "b", "c"), Out: filepath.Join(t.TempDir(), "out"), EtcdVersion: "3.6", NoBump: true}
 	var refusal *Refusal
 	if _, err := Run(t.Context(), p, Deps{}); !errors.As(err, &refusal) {

@@ -105,7 +105,7 @@ func TestDeadPagesBecomeHoles(t *testing.T) {
 		t.Fatal(err)
 	}
 	populate(t, cli, 200)
-	path := save(t, cli)
+	path := lab.SaveSnapshot(t, cli)
 	src := fileSource(t, path)
 	for _, named := range []bool{false, true} {
 		res := mustRun(t, Plan{Source: src, Members: newMembers(t, "http", "a", "b", "c"), Out: filepath.Join(t.TempDir(), "out"), NoBump: true}, Deps{named: named})

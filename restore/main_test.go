@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -35,32 +34,6 @@ func TestMain(m *testing.M) {
 
 // bootTime bounds how long a restored cluster may take until it serves, on a busy machine.
 const bootTime = 60 * time.Second
-
-// save takes a snapshot that holds all that was written through cli.
-func save(t testing.TB, cli *clientv3.Client) string {
-	t.Helper()
-	cli.SetEndpoints(cli.Endpoints()[0])
-	if _, err := cli.Get(t.Context(), "wait until this member has applied everything"); err != nil {
-		t.Fatal(err)
-	}
-	r, err := cli.Snapshot(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Close()
-	path := filepath.Join(t.TempDir(), "source.db")
-	f, err := os.Create(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := io.Copy(f, r); err != nil {
-		t.Fatal(err)
-	}
-	if err := f.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return path
-}
 
 // populate writes objects of Kubernetes.
 func populate(t testing.TB, cli *clientv3.Client, keys int) kubedata.Stats {

@@ -2,9 +2,7 @@ package rehearsal
 
 import (
 	"bytes"
-	"io"
 	"os"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -38,35 +36,11 @@ func save(t *testing.T, o lab.ClusterOptions, keys int) saved {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := saved{path: snapshotOf(t, c), rev: stats.Revision, hashes: c.HashKV(t, stats.Revision)}
+	s := saved{path: lab.SaveSnapshot(t, cli), rev: stats.Revision, hashes: c.HashKV(t, stats.Revision)}
 	for i := range c.Members() {
 		c.Kill(t, i) // two cores are few
 	}
 	return s
-}
-
-func snapshotOf(t *testing.T, c *lab.Cluster) string {
-	t.Helper()
-	cli := c.Client(t)
-	cli.SetEndpoints(c.Endpoints()[0])
-	if _, err := cli.Get(t.Context(), "wait until this member has applied everything"); err != nil {
-		t.Fatal(err)
-	}
-	r, err := cli.Snapshot(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Close()
-	path := filepath.Join(t.TempDir(), "source.db")
-	f, err := os.Create(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	if _, err := io.Copy(f, r); err != nil {
-		t.Fatal(err)
-	}
-	return path
 }
 
 // options rehearse a file in a folder of its own, which has to be empty afterwards.

@@ -84,7 +84,7 @@ func TestDataThatIsNotOfKubernetesIsRehearsedWithoutTheBump(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	o := options(t, snapshotOf(t, c))
+	o := options(t, lab.SaveSnapshot(t, c.Client(t)))
 	o.Members = 1
 	r := rehearse(t, o)
 	wantPassed(t, r)
