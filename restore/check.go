@@ -208,11 +208,16 @@ func (p *Plan) checkProcesses() error {
 }
 
 func (p *Plan) checkRoom() error {
+	parent, _, _ := p.place()
+	return p.checkSpace(parent)
+}
+
+// checkSpace wants room for what is needed where dir is or will be.
+func (p *Plan) checkSpace(dir string) error {
 	if p.IgnoreFreeSpace {
 		return nil
 	}
-	parent, _, _ := p.place()
-	at, err := existing(parent)
+	at, err := existing(dir)
 	if err != nil {
 		return err
 	}

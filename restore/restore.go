@@ -130,6 +130,9 @@ type runner struct {
 	done      bool            // the directories are in their place
 	result    *Result
 
+	keepTrailer bool   // the snapshot itself is wanted, with etcd's digest at its end …
+	trailer     []byte // … which is this
+
 	step  Step
 	since time.Time
 	mu    sync.Mutex // guards moved

@@ -101,6 +101,12 @@ func (r *runner) pour(ctx context.Context, in io.Reader) error {
 	if src.Raw {
 		return nil
 	}
+	if r.keepTrailer {
+		r.trailer = make([]byte, trailerSize)
+		if _, err := r.files[0].ReadAt(r.trailer, src.Size-trailerSize); err != nil {
+			return readFully(err)
+		}
+	}
 	return r.files[0].Truncate(src.Size - trailerSize)
 }
 

@@ -37,7 +37,7 @@ func Verify(ctx context.Context, e catalog.Entry, sink catalog.Named, dir string
 		return "", err
 	}
 	defer func() { err = errors.Join(err, r.close()) }()
-	if err := r.look(ctx); err != nil {
+	if err := r.look(ctx, r.stage.scratch); err != nil {
 		if errors.Is(err, catalog.ErrDamaged) {
 			if at, ok := catalog.WholeVersion(ctx, sink, e.Manifest); ok {
 				err = fmt.Errorf("%w; somebody has overwritten or hidden it, and restore takes what it was before, which is whole: %s", err, at.Name)
@@ -51,9 +51,9 @@ func Verify(ctx context.Context, e catalog.Entry, sink catalog.Named, dir string
 // current is a sink without its past: what is verified is what everybody sees.
 type current struct{ sinks.Sink }
 
-// look brings the plain database and inspects it.
-func (r *runner) look(ctx context.Context) error {
-	plain, err := r.stage.scratch()
+// look brings the plain database into a file that create makes, and inspects it.
+func (r *runner) look(ctx context.Context, create func() (*os.File, error)) error {
+	plain, err := create()
 	if err != nil {
 		return err
 	}

@@ -44,6 +44,7 @@ type restoreFlags struct {
 	planFlags
 	out, dataDir, member, initialCluster string
 	like                                 string
+	snapshotOut                          string
 	moveAside                            bool
 	attempt                              int
 	noBump, dryRun, ignoreRunning        bool
@@ -52,7 +53,7 @@ type restoreFlags struct {
 func newRestore(g *global) *cobra.Command {
 	f := &restoreFlags{}
 	cmd := &cobra.Command{
-		Use:   "restore BACKUP (--out DIR | --member NAME --data-dir DIR | --like FILE)",
+		Use:   "restore BACKUP (--out DIR | --member NAME --data-dir DIR | --like FILE | --snapshot-out FILE)",
 		Short: "Make the data directory of every member, or of one, from a backup",
 		Long: `Make member data directories from BACKUP: an id, latest, latest-verified (the newest that a deep verification or
 a rehearsal has proved), before:TIME, or a local snapshot file. The plan is printed first; --dry-run stops there.
@@ -63,6 +64,9 @@ every refusal was considered, and a directory appears only when it is complete.
 give the same exact backup id, members and --attempt on every node, as the printed commands do. --like FILE reads
 name, addresses, data directory and quota of this node's member from the file that starts it: a static pod manifest,
 a configuration file of etcd, or a systemd unit. Who the other members are is never read from it.
+
+--snapshot-out FILE makes no directory but the plain snapshot, checked and exactly as etcd sent it, for those who
+restore by themselves: k3s, Talos, etcdutl. An existing file is never overwritten.
 
 If the cluster still has quorum, replace the failed member instead. Stop every API server before starting members.
 
@@ -80,6 +84,7 @@ EXIT STATUS
 	fl.StringVar(&f.member, "member", "", "make only the directory of the member with this `NAME`")
 	fl.StringVar(&f.dataDir, "data-dir", "", "with --member: the `DIR` to make")
 	fl.StringVar(&f.like, "like", "", "make the member that this `FILE` starts: /etc/kubernetes/manifests/etcd.yaml, etcd.conf.yml, etcd.service")
+	fl.StringVar(&f.snapshotOut, "snapshot-out", "", "write the plain snapshot into `FILE` (for k3s, Talos, etcdutl), and make no member")
 	fl.BoolVar(&f.moveAside, "move-aside", false, "rename a data directory that exists to DIR.before-BACKUP, once everything else has succeeded and if no etcd uses it")
 	fl.StringVar(&f.initialCluster, "initial-cluster", "", "members of the new cluster as `NAME=PEER-URL,…` (default: those of the backup)")
 	fl.IntVar(&f.attempt, "attempt", 1, "`N`th restore of this backup: raises the bump and changes the token, so that no member of an earlier attempt can join")
@@ -172,6 +177,9 @@ func (f *restoreFlags) run(g *global, cmd *cobra.Command, asked string) error {
 	plan, deps, err := f.plan(ctx, g, cmd, asked)
 	if err != nil {
 		return err
+	}
+	if f.snapshotOut != "" {
+		return f.extract(g, cmd, plan, deps)
 	}
 	plan.Like, plan.MoveAside = node, f.moveAside
 	plan.Out, plan.DataDir, plan.Only, plan.Attempt, plan.NoBump = f.out, f.dataDir, f.member, f.attempt, f.noBump
