@@ -32,6 +32,7 @@ type Source struct {
 	Alarms         []string
 	EncryptionKeys []string // names of the keys of encryption at rest without which values cannot be read
 	Members        []Member // those that voted
+	Unproven       []string // of a raw database: what no check can show, in sentences
 	Learners       []string
 	Unstarted      []string // peer URLs of members that were added and never started
 }
@@ -87,6 +88,9 @@ func FromFile(ctx context.Context, path string, raw bool) (Source, error) {
 		ID: info.SHA256, Asked: path, File: path, Raw: raw, Taken: st.ModTime(), Size: info.Size, SHA256: info.SHA256,
 	}
 	s.learn(info)
+	if raw {
+		s.Unproven = unproven(info)
+	}
 	for _, m := range info.Members {
 		s.addMember(Member{m.Name, m.PeerURLs, m.ClientURLs}, m.Learner)
 	}

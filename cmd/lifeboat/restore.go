@@ -263,6 +263,9 @@ func printPlan(w io.Writer, g *global, p *restore.Plan) error {
 	for _, d := range p.Differences {
 		line("afterwards", "%s", d)
 	}
+	for _, u := range s.Unproven {
+		line("not proven", "%s", u)
+	}
 	for _, n := range p.NotHeld {
 		line("not held", "%s", n)
 	}

@@ -19,6 +19,7 @@ type planJSON struct {
 	Directories []restore.Target `json:"directories"`
 	Differences []string         `json:"differences"`
 	NotHeld     []string         `json:"not_held"`
+	NotProven   []string         `json:"not_proven,omitempty"`
 	MovedAside  []restore.Aside  `json:"moved_aside,omitempty"`
 	Like        *likeJSON        `json:"like,omitempty"`
 	Attention   []string         `json:"attention"`
@@ -35,7 +36,7 @@ func newPlanJSON(p *restore.Plan) planJSON {
 		Backup: p.Source.ID, File: p.Source.File, Taken: p.Source.Taken.UTC(), Revision: p.Source.Revision,
 		Token: p.Token, Bump: p.Bump, BytesNeeded: p.BytesNeeded, Members: p.Members, Directories: p.Dirs,
 		Differences: append([]string{}, p.Differences...), NotHeld: append([]string{}, p.NotHeld...),
-		MovedAside: p.Asides, Attention: append([]string{}, p.Attention...),
+		NotProven: p.Source.Unproven, MovedAside: p.Asides, Attention: append([]string{}, p.Attention...),
 	}
 	if p.Like != nil {
 		out.Like = &likeJSON{File: p.Like.File, Kind: string(p.Like.Kind)}
