@@ -117,12 +117,8 @@ func (f *verifyFlags) run(g *global, cmd *cobra.Command, selectors []string) err
 			return &usageError{fmt.Sprintf("backup %s is encrypted, and no identity is given", e.ID), "give a file with the key to --identity, or verify without --deep"}
 		}
 	}
-	v := &verification{flags: f, g: g, b: b, reports: reports, unread: map[string]error{}}
-	for _, p := range l.Problems {
-		if p.Key == "" {
-			v.unread[p.Sink] = p
-		}
-	}
+	v := &verification{flags: f, g: g, b: b, reports: reports, unread: map[string]error{}, unusable: map[heldBy]error{}}
+	v.heed(l)
 	done, err := v.all(ctx, chosen)
 	if err != nil {
 		return err
@@ -172,8 +168,28 @@ type verification struct {
 	b       *bucket
 	reports *reporter
 	unread  map[string]error // sinks that could not be listed: what they hold is unknown
-	done    atomic.Int64     // bytes
-	total   int64
+	// unusable are the copies whose manifest is there and cannot be used, so that nobody takes them for absent.
+	unusable map[heldBy]error
+	done     atomic.Int64 // bytes
+	total    int64
+}
+
+// heldBy is a backup in one sink.
+type heldBy struct {
+	id   catalog.ID
+	sink string
+}
+
+// heed remembers what could not be listed or read.
+func (v *verification) heed(l catalog.Listing) {
+	for _, p := range l.Problems {
+		switch {
+		case p.Key == "":
+			v.unread[p.Sink] = p
+		case p.ID != "" && p.Key == catalog.ManifestKey(l.Cluster, p.ID) && !v.flags.all: // with --all choose tells of them
+			v.unusable[heldBy{p.ID, p.Sink}] = p
+		}
+	}
 }
 
 // all reads every copy of every backup, several backups at once where that takes no disk. A copy that fails stops nothing.
@@ -211,7 +227,11 @@ func (v *verification) backup(ctx context.Context, e catalog.Entry, bar *progres
 		switch {
 		case v.unread[sink.Name] != nil:
 		case !slices.Contains(e.Sinks, sink.Name):
-			results = append(results, verifiedJSON{ID: e.ID, Sink: sink.Name, Absent: true})
+			r := verifiedJSON{ID: e.ID, Sink: sink.Name, Absent: true}
+			if err := v.unusable[heldBy{e.ID, sink.Name}]; err != nil {
+				r.Absent, r.Error, r.err = false, oneLine(err.Error()), err
+			}
+			results = append(results, r)
 		default:
 			results = append(results, v.copy(ctx, e, sink, bar))
 		}
