@@ -223,16 +223,21 @@ func steps[T any](ctx context.Context, s *sink, op Op, prefix string, inner iter
 
 // Delete implements [sinks.Sink].
 func (s *sink) Delete(ctx context.Context, key string) error {
-	kind := s.call(Delete, key)
+	return s.change(ctx, Delete, key, func() error { return s.inner.Delete(ctx, key) })
+}
+
+// change does what takes no bytes, or fails.
+func (s *sink) change(ctx context.Context, op Op, key string, inner func() error) error {
+	kind := s.call(op, key)
 	if kind == "" {
-		return s.inner.Delete(ctx, key)
+		return inner()
 	}
 	if kind == After {
-		if err := s.inner.Delete(ctx, key); err != nil {
+		if err := inner(); err != nil {
 			return err
 		}
 	}
-	return s.fail(ctx, kind, Delete, key)
+	return s.fail(ctx, kind, op, key)
 }
 
 // fail makes the error, after the wait if it is a hang.

@@ -223,42 +223,97 @@ func (v versions) Hidden(ctx context.Context, prefix string) iter.Seq2[sinks.Obj
 	return v.List(ctx, prefix)
 }
 
-type examined struct{ *mem.Sink }
+type examined struct{}
 
 func (examined) Examine(context.Context, string) []sinks.Finding {
 	return []sinks.Finding{{Name: "lock", OK: true}}
 }
 
-type both struct {
-	versions
-	sinks.Examined
+type unfinished struct{ aborted *int }
+
+func (unfinished) Uploads(context.Context, string) iter.Seq2[sinks.Upload, error] {
+	return func(func(sinks.Upload, error) bool) {}
+}
+
+func (u unfinished) Abort(context.Context, sinks.Upload) error {
+	*u.aborted++
+	return nil
+}
+
+// able is a sink that can do what the bits say: versions, unfinished uploads, examination.
+func able(t *testing.T, bits int) sinks.Sink {
+	t.Helper()
+	m, u, e := filled(t), unfinished{new(int)}, examined{}
+	return []sinks.Sink{
+		m, versions{m},
+		struct {
+			*mem.Sink
+			unfinished
+		}{m, u},
+		struct {
+			versions
+			unfinished
+		}{versions{m}, u},
+		struct {
+			*mem.Sink
+			sinks.Examined
+		}{m, e},
+		struct {
+			versions
+			sinks.Examined
+		}{versions{m}, e},
+		struct {
+			*mem.Sink
+			unfinished
+			sinks.Examined
+		}{m, u, e},
+		struct {
+			versions
+			unfinished
+			sinks.Examined
+		}{versions{m}, u, e},
+	}[bits]
 }
 
 func TestASinkCanDoWhatTheOneBehindItCan(t *testing.T) {
 	t.Parallel()
-	m := filled(t)
-	for name, s := range map[string]sinks.Sink{"none": m, "versions": versions{m}, "examined": examined{m}, "both": both{versions{m}, examined{m}}} {
-		of := fault.New(fault.Options{}).Of(s)
-		_, wantVersions := s.(sinks.Versioned)
-		_, gotVersions := of.(sinks.Versioned)
-		_, wantExamined := s.(sinks.Examined)
-		x, gotExamined := of.(sinks.Examined)
-		if wantVersions != gotVersions || wantExamined != gotExamined {
-			t.Errorf("%s: versions %v, examined %v", name, gotVersions, gotExamined)
+	can := func(s sinks.Sink) (bits int) {
+		if _, ok := s.(sinks.Versioned); ok {
+			bits++
 		}
-		if gotExamined && len(x.Examine(t.Context(), "")) != 1 {
-			t.Errorf("%s: nothing is examined", name)
+		if _, ok := s.(sinks.Unfinished); ok {
+			bits += 2
+		}
+		if x, ok := s.(sinks.Examined); ok && len(x.Examine(t.Context(), "")) == 1 {
+			bits += 4
+		}
+		return bits
+	}
+	for bits := range 8 {
+		s := able(t, bits)
+		of := fault.New(fault.Options{}).Of(s)
+		if can(s) != bits || can(of) != bits {
+			t.Errorf("able to do %03b is one, and %03b with faults, want %03b", can(s), can(of), bits)
 		}
 		if fmt.Sprint(of) != "memory" {
-			t.Errorf("%s: it is called %v", name, of)
+			t.Errorf("it is called %v", of)
 		}
 	}
 }
 
-func TestVersionsFailAsWell(t *testing.T) {
+func TestVersionsAndUploadsFailAsWell(t *testing.T) {
 	t.Parallel()
 	look := func(s sinks.Sink) (failed []fault.Op) {
 		v := s.(sinks.Versioned)
+		u := s.(sinks.Unfinished)
+		for _, err := range u.Uploads(t.Context(), "") {
+			if err != nil {
+				failed = append(failed, fault.Uploads)
+			}
+		}
+		if err := u.Abort(t.Context(), sinks.Upload{Key: key}); err != nil {
+			failed = append(failed, fault.Abort)
+		}
 		if _, err := v.Versions(t.Context(), key); err != nil {
 			failed = append(failed, fault.Versions)
 		}
@@ -276,12 +331,12 @@ func TestVersionsFailAsWell(t *testing.T) {
 		return failed
 	}
 	clean := fault.New(fault.Options{})
-	if failed := look(clean.Of(versions{filled(t)})); len(failed) > 0 || len(clean.Calls()) != 6 {
+	if failed := look(clean.Of(able(t, 7))); len(failed) > 0 || len(clean.Calls()) != 8 {
 		t.Fatalf("%v fail, of %v", failed, clean.Calls())
 	}
 	for _, c := range clean.Calls() {
 		f := fault.New(fault.Options{At: c.Same, Kind: fault.Unavailable})
-		if failed := look(f.Of(versions{filled(t)})); len(failed) != 1 || failed[0] != c.Op {
+		if failed := look(f.Of(able(t, 7))); len(failed) != 1 || failed[0] != c.Op {
 			t.Errorf("%s was to fail, and %v did", c, failed)
 		}
 	}

@@ -16,32 +16,60 @@ const (
 	Versions    Op = "versions"
 	OpenVersion Op = "open version"
 	Hidden      Op = "list hidden"
+	Uploads     Op = "list uploads"
+	Abort       Op = "abort"
 )
 
 // Of returns the sink that passes everything on to s, but for what is to fail.
 func (f *Faults) Of(s sinks.Sink) sinks.Sink {
-	base := &sink{Faults: f, inner: s}
-	v, isVersioned := s.(sinks.Versioned)
+	b := &sink{Faults: f, inner: s}
+	inner, isVersioned := s.(sinks.Versioned)
+	begun, isUnfinished := s.(sinks.Unfinished)
 	e, isExamined := s.(sinks.Examined)
+	v, u := versioned{b, inner}, unfinished{b, begun}
 	switch {
+	case isVersioned && isUnfinished && isExamined:
+		return struct {
+			*sink
+			versioned
+			unfinished
+			sinks.Examined
+		}{b, v, u, e}
+	case isVersioned && isUnfinished:
+		return struct {
+			*sink
+			versioned
+			unfinished
+		}{b, v, u}
 	case isVersioned && isExamined:
 		return struct {
 			*sink
 			versioned
 			sinks.Examined
-		}{base, versioned{base, v}, e}
+		}{b, v, e}
+	case isUnfinished && isExamined:
+		return struct {
+			*sink
+			unfinished
+			sinks.Examined
+		}{b, u, e}
 	case isVersioned:
 		return struct {
 			*sink
 			versioned
-		}{base, versioned{base, v}}
+		}{b, v}
+	case isUnfinished:
+		return struct {
+			*sink
+			unfinished
+		}{b, u}
 	case isExamined:
 		return struct {
 			*sink
 			sinks.Examined
-		}{base, e}
+		}{b, e}
 	}
-	return base
+	return b
 }
 
 type versioned struct {
@@ -66,4 +94,19 @@ func (v versioned) OpenVersion(ctx context.Context, key, version string, off int
 // Hidden implements [sinks.Versioned].
 func (v versioned) Hidden(ctx context.Context, prefix string) iter.Seq2[sinks.Object, error] {
 	return steps(ctx, v.s, Hidden, prefix, v.inner.Hidden(ctx, prefix))
+}
+
+type unfinished struct {
+	s     *sink
+	inner sinks.Unfinished
+}
+
+// Uploads implements [sinks.Unfinished].
+func (u unfinished) Uploads(ctx context.Context, prefix string) iter.Seq2[sinks.Upload, error] {
+	return steps(ctx, u.s, Uploads, prefix, u.inner.Uploads(ctx, prefix))
+}
+
+// Abort implements [sinks.Unfinished].
+func (u unfinished) Abort(ctx context.Context, up sinks.Upload) error {
+	return u.s.change(ctx, Abort, up.Key, func() error { return u.inner.Abort(ctx, up) })
 }
