@@ -130,17 +130,3 @@ func (e *examination) encryption(ctx context.Context, op *operation) []sinks.Fin
 	}
 	return fine(name, "on, with the store's own keys")
 }
-
-func (e *examination) publicity(ctx context.Context, op *operation) []sinks.Finding {
-	const name = "public access"
-	out, err := e.client.GetBucketPolicyStatus(ctx, &s3.GetBucketPolicyStatusInput{Bucket: &e.o.Bucket}, op.attempt().option)
-	switch {
-	case code(err) == "NoSuchBucketPolicy":
-		return fine(name, "the bucket has no policy that could give any")
-	case err != nil:
-		return untold(op, "s3:GetBucketPolicyStatus", err, name)
-	case out.PolicyStatus != nil && aws.ToBool(out.PolicyStatus.IsPublic):
-		return advice(name, "the bucket's policy lets everybody in: take that away")
-	}
-	return fine(name, "the bucket's policy gives none")
-}

@@ -41,7 +41,7 @@ func TestAgainstMinIO(t *testing.T) {
 	for _, group := range []map[string]func(*testing.T, place){
 		contractTests(), uploadTests(), wrongCredentialsTests(), wrongPlaceTests(), tlsTests(), wrongTLSTests(),
 		putFaultTests(), retryTests(), everyRequestTests(), openFaultTests(), slowDownloadTests(),
-		versionTests(),
+		versionTests(), postureTests(),
 	} {
 		for name, run := range group {
 			t.Run(name, func(t *testing.T) {
