@@ -47,7 +47,7 @@ func getNote(ctx context.Context, s Named, key string) ([]byte, error) {
 // damage. Errors are *Problem: ErrDamaged, also where an older version of the payload is whole, which is told; or the sink's.
 // progress, which may be nil, is told how many bytes of how many were read.
 func VerifyDigest(ctx context.Context, s Named, m Manifest, progress func(done, total int64)) error {
-	err := checkPayload(ctx, s, m, progress)
+	err := fetchPayload(ctx, s, m, io.Discard, progress)
 	if !errors.Is(err, ErrDamaged) {
 		return err
 	}
@@ -57,7 +57,9 @@ func VerifyDigest(ctx context.Context, s Named, m Manifest, progress func(done, 
 	return err
 }
 
-func checkPayload(ctx context.Context, s Named, m Manifest, progress func(done, total int64)) error {
+// fetchPayload reads a payload and gives it to a writer, whose errors are returned as they are. What was written is the payload only
+// if nil is returned.
+func fetchPayload(ctx context.Context, s Named, m Manifest, to io.Writer, progress func(done, total int64)) error {
 	fail := func(err error) error { return &Problem{s.Name, m.Sealed.Key, m.ID, err} }
 	r, err := s.Open(ctx, m.Sealed.Key, 0)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -79,6 +81,9 @@ func checkPayload(ctx context.Context, s Named, m Manifest, progress func(done, 
 		}
 		if done > m.Sealed.Size {
 			return fail(fmt.Errorf("%w: it is longer than the %d bytes it had", ErrDamaged, m.Sealed.Size))
+		}
+		if _, err := to.Write(buf[:n]); err != nil {
+			return err
 		}
 		if err == io.EOF {
 			break

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"time"
@@ -45,7 +46,7 @@ func OlderPayloads(ctx context.Context, s Named, m Manifest) []Named {
 // WholeVersion reads the older versions of a backup's payload until one is whole, and returns the sink as it was then.
 func WholeVersion(ctx context.Context, s Named, m Manifest) (Named, bool) {
 	for _, at := range OlderPayloads(ctx, s, m) {
-		if checkPayload(ctx, at, m, nil) == nil {
+		if fetchPayload(ctx, at, m, io.Discard, nil) == nil {
 			return at, true
 		}
 	}
