@@ -147,6 +147,7 @@ func jsonOutputs(t *testing.T) map[string][]string {
 	decode(t, run("backup", 0, append(backup, "--attest")...), &b)
 
 	run("version", 0, "-o", "json")
+	run("status", 0, reading...)
 	run("sink check", 0, "file://"+t.TempDir(), "-o", "json")
 	run("sink policy", 0, "s3://bucket/prefix?region=eu-central-1", "-o", "json")
 	run("list", 0, reading...)
@@ -179,6 +180,8 @@ func jsonOutputs(t *testing.T) map[string][]string {
 		t.Fatal(err)
 	}
 	run("list", 0, reading...)
+	lifeboat(t, "hold", "latest", "--reason", "audit", "--signing-key-file", signer, "--sink", "file://"+first, "--trusted-keys-file", signer+".pub").must(t, 0)
+	run("status", 0, reading...)
 	for command, texts := range out {
 		for _, text := range texts {
 			if !json.Valid([]byte(text)) {

@@ -28,6 +28,7 @@ const (
 	exitNoKey       = 8   // no key opens it
 	exitRefused     = 9   // refused for safety
 	exitRehearsal   = 10  // the rehearsal ran and failed
+	exitStale       = 11  // status: the newest usable backup is too old
 	exitNotAuthetic = 12  // signature or rollback
 	exitInterrupt   = 130 // SIGINT; SIGTERM is 143
 )
@@ -70,6 +71,7 @@ func exitCode(ctx context.Context, err error) int {
 		refusal *restore.Refusal
 		sink    *sinks.Error
 		late    timedOut
+		stale   *staleError
 	)
 	switch {
 	case err == nil:
@@ -85,6 +87,8 @@ func exitCode(ctx context.Context, err error) int {
 		return exitUsage
 	case errors.As(err, &failed), errors.As(err, &demoed):
 		return exitRehearsal
+	case errors.As(err, &stale):
+		return exitStale
 	case errors.As(err, &late):
 		return exitUnexpected // whatever it was waiting for, that need not be at fault
 	case errors.Is(err, catalog.ErrNotAuthentic):
