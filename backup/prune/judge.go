@@ -26,6 +26,8 @@ func (p *Plan) backups() []retention.Backup {
 			all[i].Excluded = fmt.Sprintf("something beside it is not authentic: %v", problem)
 		case problem != nil:
 			all[i].Excluded = fmt.Sprintf("something beside it cannot be read: %v", problem)
+		case e.Dispute() != nil:
+			all[i].Excluded = e.Dispute().Error()
 		case p.o.Trust.Verifiers != nil && !e.Sig.Trusted:
 			all[i].Excluded = "not signed by a trusted key, so neither counted nor removed"
 		}
