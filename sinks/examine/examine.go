@@ -102,6 +102,7 @@ func Run(ctx context.Context, s sinks.Sink, o Options) (Report, error) {
 			r.Results = append(r.Results, deleting(ctx, s, g, prefix+"delete"))
 		}
 		r.Results = append(r.Results, settings(ctx, s)...)
+		r.Results = append(r.Results, unfinished(ctx, s)...)
 	}
 	r.Left, r.LeftWhy = sweep(context.WithoutCancel(ctx), g, prefix)
 	if ctx.Err() != nil {

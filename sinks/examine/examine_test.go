@@ -270,3 +270,54 @@ func TestASinkThatCannotBeUsedIsAnError(t *testing.T) {
 		t.Errorf("%v, %d results", err, len(r.Results))
 	}
 }
+
+// busy is a store with uploads under way.
+type busy struct {
+	sinks.Sink
+	uploads []sinks.Upload
+	err     error
+	aborted []string
+}
+
+func (b *busy) Uploads(_ context.Context, prefix string) iter.Seq2[sinks.Upload, error] {
+	return func(yield func(sinks.Upload, error) bool) {
+		for _, u := range b.uploads {
+			if strings.HasPrefix(u.Key, prefix) && !yield(u, nil) {
+				return
+			}
+		}
+		if b.err != nil {
+			yield(sinks.Upload{}, b.err)
+		}
+	}
+}
+
+func (b *busy) Abort(_ context.Context, u sinks.Upload) error {
+	b.aborted = append(b.aborted, u.Key)
+	return nil
+}
+
+func TestOldUnfinishedUploadsAreToldAndLeftAlone(t *testing.T) {
+	t.Parallel()
+	young := sinks.Upload{Key: "v1/prod/snapshots/b", Started: time.Now().Add(-time.Hour)}
+	old := sinks.Upload{Key: "v1/prod/snapshots/a", Started: time.Now().Add(-48 * time.Hour)}
+	denied := &sinks.Error{Op: "list", Sink: "busy", Err: errors.New("access denied"), Hint: "needs a permission"}
+	for _, c := range []struct {
+		sink  *busy
+		want  examine.State
+		words string
+	}{
+		{&busy{uploads: []sinks.Upload{young}}, examine.OK, "none"},
+		{&busy{uploads: []sinks.Upload{young, old}}, examine.Advice, "1 are older"},
+		{&busy{err: denied}, examine.Unknown, "cannot tell: access denied: needs a permission"},
+	} {
+		c.sink.Sink = mem.New()
+		res := of(run(t, c.sink, examine.Options{}), "unfinished uploads")
+		if res.State != c.want || !strings.Contains(res.Detail, c.words) {
+			t.Errorf("%+v, want %s and %q", res, c.want, c.words)
+		}
+		if len(c.sink.aborted) > 0 {
+			t.Errorf("given up were %q", c.sink.aborted)
+		}
+	}
+}

@@ -152,11 +152,11 @@ func deleting(ctx context.Context, s sinks.Sink, g *guard, key string) Result {
 func sweep(ctx context.Context, g *guard, prefix string) (left []sinks.Object, why error) {
 	ctx, cancel := context.WithTimeout(ctx, sweepTimeout)
 	defer cancel()
-	if g.why == nil {
+	why = g.why
+	if why == nil {
 		why = removeAll(ctx, g, prefix)
-	} else {
-		why = g.why
 	}
+	uploads := giveUp(ctx, g.remover, prefix)
 	for o, err := range g.List(ctx, prefix) {
 		if err != nil {
 			return left, errors.Join(why, fmt.Errorf("looking what is left: %w", err))
@@ -169,9 +169,9 @@ func sweep(ctx context.Context, g *guard, prefix string) (left []sinks.Object, w
 		_ = tidy.Tidy(ctx, strings.TrimSuffix(prefix, "/")) // empty folders are no harm, and somebody may be using one
 	}
 	if len(left) == 0 {
-		return nil, nil
+		why = nil
 	}
-	return left, why
+	return left, errors.Join(why, uploads)
 }
 
 func removeAll(ctx context.Context, g *guard, prefix string) error {
