@@ -170,6 +170,7 @@ func jsonOutputs(t *testing.T) map[string][]string {
 	run("key rewrap", 0, append([]string{"latest", "--to", later.recipients}, opening...)...)
 	run("show", 0, append([]string{"latest"}, reading...)...)
 
+	run("copy", 0, append([]string{"--all", "--to", "file://" + t.TempDir()}, reading...)...)
 	run("verify", 0, append([]string{"latest", "--deep"}, opening...)...)
 	object := filepath.Join(second, b.Sealed.Key)
 	if err := os.Remove(object); err != nil {

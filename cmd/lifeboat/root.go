@@ -103,7 +103,7 @@ func newRoot(s streams) *cobra.Command {
 		return &usageError{err.Error(), fmt.Sprintf("`%s --help` lists the flags", cmd.CommandPath())}
 	})
 	root.AddCommand(
-		newBackup(g), newStatus(g), newList(g), newShow(g), newVerify(g), newRestore(g), newRehearse(g),
+		newBackup(g), newStatus(g), newList(g), newShow(g), newVerify(g), newCopy(g), newRestore(g), newRehearse(g),
 		newAccept(g), newHold(g), newRelease(g), newKey(g), newSink(g), newDemo(g), newVersion(g),
 	)
 	usageErrors(root)

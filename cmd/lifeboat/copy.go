@@ -1,0 +1,261 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"github.com/lifeboat-dr/lifeboat/catalog"
+	"github.com/lifeboat-dr/lifeboat/sinks/open"
+	"github.com/lifeboat-dr/lifeboat/snapshot"
+)
+
+type copyFlags struct {
+	flags
+	to       string
+	all      bool
+	spoolDir string
+}
+
+func newCopy(g *global) *cobra.Command {
+	f := &copyFlags{}
+	cmd := &cobra.Command{
+		Use:   "copy (BACKUP … | --all) --to URL",
+		Short: "Copy backups from one sink to another as they are",
+		Long: `Copy each BACKUP (an id, latest, latest-verified, before:TIME) or, with --all, every backup of the cluster from the sinks of
+--sink or the configuration into the one of --to, which is a URL or the name of a sink in the configuration (with its
+credentials). The sealed bytes are copied as they are, and no key is needed: they are compared with the manifest on
+their way and read back where they arrive. Holds, acceptances, reports and what key rewrap left go along; the
+manifest goes last, byte for byte, so its signature holds.
+
+What is there already and equal is left alone, so it can be run again at any time. What is there and different is
+never overwritten. A damaged copy is passed over for the next sink that has the backup. Where keys are trusted, only
+what they signed is copied. --all carries the whole history over: lineages stay accepted, latest means the same.
+
+EXIT STATUS
+  0 all of them are there, 2 usage, 3 some are not, or a sink they may also be in could not be read, 5 a sink could
+  not be used, 6 no such backup, 7 damaged here, or other bytes are there, 12 not authentic here, or another manifest
+  is there, 130/143 interrupted`,
+		Annotations: map[string]string{onInterrupt: "what was copied before is whole; run it again for the rest"},
+		RunE:        func(cmd *cobra.Command, args []string) error { return f.run(g, cmd, args) },
+	}
+	f.everywhere(cmd)
+	f.storage(cmd)
+	f.trusting(cmd)
+	fl := cmd.Flags()
+	fl.StringVar(&f.to, "to", "", "where to: the `URL` of a sink, or its name in the configuration")
+	fl.BoolVar(&f.all, "all", false, "every backup of the cluster, oldest first")
+	fl.StringVar(&f.spoolDir, "spool-dir", os.TempDir(), "`DIR` with room for one sealed backup")
+	return cmd
+}
+
+// copiedJSON is one backup in `copy -o json`.
+type copiedJSON struct {
+	ID      catalog.ID `json:"id"`
+	From    string     `json:"from"` // the sink its payload was taken from; empty if it was there already
+	To      string     `json:"to"`
+	OK      bool       `json:"ok"`
+	Already bool       `json:"already"`
+	Notes   int        `json:"notes"` // marks, reports and sidecars that were added
+	Size    int64      `json:"size"`
+	Error   string     `json:"error,omitempty"`
+	err     error
+}
+
+func (f *copyFlags) run(g *global, cmd *cobra.Command, selectors []string) error {
+	ctx := cmd.Context()
+	switch {
+	case f.to == "":
+		return &usageError{"nowhere is named to copy to", "give the URL of a sink, or its name in the configuration, with --to"}
+	case f.all == (len(selectors) > 0):
+		return &usageError{"say which backups: either some by name, or --all", "`lifeboat list` names them"}
+	}
+	b, err := f.bucket(ctx, g, cmd)
+	if err != nil {
+		return err
+	}
+	to, err := f.destination(ctx, g)
+	if err != nil {
+		return err
+	}
+	b.sinks = slices.DeleteFunc(b.sinks, func(s catalog.Named) bool { return s.Name == to.Name })
+	if len(b.sinks) == 0 {
+		return &usageError{"there is no sink to copy from but the one to copy to", "name another with --sink"}
+	}
+	l, err := b.list(ctx, g.streams)
+	if err != nil {
+		return err
+	}
+	chosen, err := f.chosen(g, l, selectors)
+	if err != nil {
+		return err
+	}
+	room, err := snapshot.NewSpool(f.spoolDir)
+	if err != nil {
+		return err
+	}
+	defer room.Close()
+	c := &copying{g: g, l: l, copier: catalog.Copier{From: b.sinks, To: to, Trust: b.trust, Room: room.File()}}
+	if err := c.all(ctx, chosen); err != nil {
+		return err
+	}
+	if err := f.print(g, c.results); err != nil {
+		return err
+	}
+	c.compare(ctx, chosen)
+	return c.verdict(f.all)
+}
+
+// destination opens the sink to copy to.
+func (f *copyFlags) destination(ctx context.Context, g *global) (catalog.Named, error) {
+	place := sinkPlace{url: f.to}
+	if f.config != "" {
+		c, err := readConfig(f.config)
+		if err != nil {
+			return catalog.Named{}, err
+		}
+		if s, ok := c.Sinks[f.to]; ok {
+			place = sinkPlace{s.URL, s.CredentialsFile, s.CAFile}
+		}
+	}
+	s, err := open.URL(ctx, place.url, open.Options{CredentialsFile: place.credentialsFile, CAFile: place.caFile, Log: g.logger()})
+	if err != nil {
+		return catalog.Named{}, fmt.Errorf("--to: %w", err)
+	}
+	return catalog.Named{Name: fmt.Sprint(s), Sink: s}, nil
+}
+
+// chosen are the backups that are meant, oldest first.
+func (f *copyFlags) chosen(g *global, l catalog.Listing, selectors []string) ([]catalog.Entry, error) {
+	if f.all {
+		selectors = nil
+		if len(l.Entries) == 0 {
+			selectors = []string{"latest"} // says why there is none
+		}
+	}
+	chosen := l.Entries
+	if !f.all {
+		chosen = nil
+	}
+	for _, s := range selectors {
+		e, err := g.resolve(l, s)
+		if err != nil {
+			return nil, err
+		}
+		chosen = append(chosen, e)
+	}
+	return chosen, nil
+}
+
+// copying is one run of the command.
+type copying struct {
+	g       *global
+	l       catalog.Listing
+	copier  catalog.Copier
+	results []copiedJSON
+	unsure  []error // what could not be read although something else was copied
+}
+
+// all copies one backup after the other. One that fails stops nothing, unless it is the room here that fails.
+func (c *copying) all(ctx context.Context, chosen []catalog.Entry) error {
+	bar := newProgress(c.g.err)
+	defer bar.done()
+	for _, e := range chosen {
+		c.copier.Progress = bar.at
+		done, err := c.copier.Copy(ctx, e)
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if errors.Is(err, catalog.ErrRoom) {
+			return fmt.Errorf("copy %s: %w: %w", e.ID, snapshot.ErrSpool, err)
+		}
+		r := copiedJSON{ID: e.ID, From: done.From, To: c.copier.To.Name, OK: err == nil, Already: done.Already, Notes: done.Notes, Size: e.Sealed.Size, err: err}
+		if err != nil {
+			r.Error = oneLine(err.Error())
+		}
+		bar.done()
+		for _, missed := range done.Failed {
+			c.g.warnf("%v", missed)
+			c.unsure = append(c.unsure, missed)
+		}
+		if done.Ignored > 0 {
+			c.g.warnf("%d marks, reports or sidecars of %s were left behind: they are damaged, or not signed by a trusted key", done.Ignored, e.ID)
+		}
+		c.results = append(c.results, r)
+	}
+	return nil
+}
+
+// compare looks at the destination as a reader will, and says what has another meaning there.
+func (c *copying) compare(ctx context.Context, chosen []catalog.Entry) {
+	there, err := catalog.List(ctx, []catalog.Named{c.copier.To}, c.l.Cluster, c.copier.Trust)
+	if err != nil {
+		return // a copy that failed for the same reason says so
+	}
+	suspect := map[catalog.ID]bool{}
+	for _, e := range there.Entries {
+		suspect[e.ID] = len(e.Doubts) > 0
+	}
+	for _, e := range chosen {
+		if len(e.Doubts) == 0 && suspect[e.ID] {
+			c.g.warnf("%s is suspect in %s, because the backup by which its lineage was accepted is not there; copy that too, or accept it there", e.ID, c.copier.To.Name)
+		}
+	}
+}
+
+func (c *copying) verdict(all bool) error {
+	var failed []error
+	for _, r := range c.results {
+		if r.err != nil {
+			failed = append(failed, r.err)
+		}
+	}
+	if len(failed) > 0 && len(failed) == len(c.results) {
+		return errors.Join(failed...)
+	}
+	if len(failed) > 0 {
+		return &partlyDone{
+			fmt.Sprintf("%d of %d backups are not in %s: %s", len(failed), len(c.results), c.copier.To.Name, oneLine(errors.Join(failed...).Error())),
+			"what was copied is whole; run it again once this is mended", failed,
+		}
+	}
+	if all { // behind what could not be read there may be backups, or marks
+		for _, p := range c.l.Problems {
+			c.unsure = append(c.unsure, p)
+		}
+	}
+	if len(c.unsure) > 0 {
+		return &partlyDone{
+			fmt.Sprintf("what was found is in %s, but not everything could be read: %v", c.copier.To.Name, c.unsure[0]),
+			"run it again once that is mended; verify tells which copies are damaged", c.unsure,
+		}
+	}
+	return nil
+}
+
+func (f *copyFlags) print(g *global, results []copiedJSON) error {
+	if f.output == "json" {
+		return g.printJSON(results)
+	}
+	rows := [][]string{{"BACKUP", "SIZE", "RESULT"}}
+	for _, r := range results {
+		result := "copied from " + r.From
+		switch {
+		case !r.OK:
+			result = "FAILED: " + r.Error
+		case r.Already:
+			result = "there already"
+		case r.From == "":
+			result = "was there without its manifest, and whole"
+		}
+		if r.OK && r.Notes > 0 {
+			result += fmt.Sprintf(", with %d marks, reports or sidecars", r.Notes)
+		}
+		rows = append(rows, []string{string(r.ID), bytesText(r.Size), result})
+	}
+	return g.table(rows)
+}
