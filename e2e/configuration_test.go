@@ -44,7 +44,8 @@ func TestTheExampleConfigurationDoesTheWholeJob(t *testing.T) {
 		write(name, string(text))
 	}
 	write("etcd-password", lab.Password+"\n")
-	lifeboat(t, "key", "new", filepath.Join(dir, "backup.key"), "--public-file", filepath.Join(dir, "recipients.txt")).must(t, 0)
+	write("passphrase", "correct horse battery staple\n")
+	lifeboat(t, "key", "new", filepath.Join(dir, "backup.key"), "--passphrase-file", filepath.Join(dir, "passphrase"), "--public-file", filepath.Join(dir, "recipients.txt")).must(t, 0)
 	lifeboat(t, "key", "new", "--signing", filepath.Join(dir, "sign.key"), "--public-file", filepath.Join(dir, "trusted-keys.txt")).must(t, 0)
 	e := c.Endpoints()
 	example := strings.NewReplacer(

@@ -22,6 +22,7 @@ type configFile struct {
 		Mode           string   `yaml:"mode"`
 		RecipientsFile string   `yaml:"recipients-file"`
 		Identity       []string `yaml:"identity"`
+		PassphraseFile string   `yaml:"identity-passphrase-file"`
 	} `yaml:"encryption"`
 	Signing struct {
 		KeyFile         string `yaml:"key-file"`
@@ -76,6 +77,7 @@ func (c *configFile) relativeTo(dir string) {
 		}
 	}
 	fix(&c.Encryption.RecipientsFile)
+	fix(&c.Encryption.PassphraseFile)
 	for i := range c.Encryption.Identity {
 		fix(&c.Encryption.Identity[i])
 	}
@@ -253,6 +255,7 @@ func (f *flags) fill(cmd *cobra.Command, c *configFile, k *clusterConfig) {
 	text("encryption", &f.encryption, c.Encryption.Mode)
 	text("recipients-file", &f.recipientsFile, c.Encryption.RecipientsFile)
 	list("identity", &f.identities, c.Encryption.Identity)
+	text("identity-passphrase-file", &f.identityPassphraseFile, c.Encryption.PassphraseFile)
 	text("signing-key-file", &f.signingKeyFile, c.Signing.KeyFile)
 	text("trusted-keys-file", &f.trustedKeysFile, c.Signing.TrustedKeysFile)
 }
