@@ -72,6 +72,9 @@ func TestTheExampleConfigurationDoesTheWholeJob(t *testing.T) {
 		t.Errorf("what was backed up by the example is listed as %+v", l)
 	}
 	lifeboatWith(t, env, append([]string{"verify", "latest", "--deep"}, config...)...).must(t, 0)
+	if out := lifeboatWith(t, env, append([]string{"prune"}, config...)...).must(t, 0).stdout; !strings.Contains(out, "last 1 of 12") || !strings.Contains(out, "floor 1 of 3") {
+		t.Errorf("the example's retention is not what prune goes by:\n%s", out)
+	}
 	lifeboatWith(t, env, append([]string{"rehearse", "latest", "--members", "1"}, config...)...).must(t, 0)
 }
 

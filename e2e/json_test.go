@@ -171,6 +171,7 @@ func jsonOutputs(t *testing.T) map[string][]string {
 	run("show", 0, append([]string{"latest"}, reading...)...)
 
 	run("copy", 0, append([]string{"--all", "--to", "file://" + t.TempDir()}, reading...)...)
+	run("prune", 0, append([]string{"--last", "1", "--floor", "1"}, reading...)...)
 	run("verify", 0, append([]string{"latest", "--deep"}, opening...)...)
 	object := filepath.Join(second, b.Sealed.Key)
 	if err := os.Remove(object); err != nil {

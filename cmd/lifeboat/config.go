@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"go.yaml.in/yaml/v3"
@@ -41,6 +42,20 @@ type clusterConfig struct {
 	User         string   `yaml:"user"`
 	PasswordFile string   `yaml:"password-file"`
 	Sinks        []string `yaml:"sinks"`
+
+	Retention retentionConfig `yaml:"retention"`
+}
+
+// retentionConfig is what the configuration says of a cluster's retention: the same keys as the flags.
+type retentionConfig struct {
+	Last    int           `yaml:"last"`
+	Hourly  int           `yaml:"hourly"`
+	Daily   int           `yaml:"daily"`
+	Weekly  int           `yaml:"weekly"`
+	Monthly int           `yaml:"monthly"`
+	Yearly  int           `yaml:"yearly"`
+	Within  time.Duration `yaml:"within"`
+	Floor   int           `yaml:"floor"`
 }
 
 type sinkConfig struct {
@@ -245,6 +260,7 @@ func (f *flags) fill(cmd *cobra.Command, c *configFile, k *clusterConfig) {
 			*at = values
 		}
 	}
+	f.retention = k.Retention
 	text("cluster", &f.cluster, k.Name)
 	list("endpoints", &f.endpoints, k.Endpoints)
 	text("cacert", &f.cacert, k.TLS.CA)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 
+	"github.com/lifeboat-dr/lifeboat/backup/prune"
 	"github.com/lifeboat-dr/lifeboat/catalog"
 	"github.com/lifeboat-dr/lifeboat/crypto"
 	"github.com/lifeboat-dr/lifeboat/internal/demo"
@@ -69,6 +70,7 @@ func exitCode(ctx context.Context, err error) int {
 		binary  *rehearsal.BinaryError
 		badKey  *crypto.KeyError
 		refusal *restore.Refusal
+		unsafe  *prune.UnsafeError
 		sink    *sinks.Error
 		late    timedOut
 		stale   *staleError
@@ -93,7 +95,7 @@ func exitCode(ctx context.Context, err error) int {
 		return exitUnexpected // whatever it was waiting for, that need not be at fault
 	case errors.Is(err, catalog.ErrNotAuthentic):
 		return exitNotAuthetic
-	case errors.As(err, &refusal), errors.Is(err, catalog.ErrUnsupported):
+	case errors.As(err, &refusal), errors.As(err, &unsafe), errors.Is(err, catalog.ErrUnsupported):
 		return exitRefused
 	case errors.Is(err, crypto.ErrNoIdentity):
 		return exitNoKey

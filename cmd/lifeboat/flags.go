@@ -33,6 +33,8 @@ type flags struct {
 	signingKeyFile             string
 	trustedKeysFile            string
 	acceptUnsigned             bool
+
+	retention retentionConfig // from the configuration; prune has flags of its own
 }
 
 // everywhere registers the flags that every command which does something has.
