@@ -26,7 +26,7 @@ type world struct {
 
 	entries []catalog.Entry // sorted as a listing has them
 	lost    map[catalog.ID]bool
-	born    map[catalog.Lineage]int // in which order lineages really began
+	born    map[catalog.Lineage]int              // in which order lineages really began
 	highest map[catalog.Lineage]catalog.Manifest // the latest state that was ever backed up of each
 	made    int
 	wrong   error // a lineage was continued by what does not belong to it
