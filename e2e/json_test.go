@@ -161,6 +161,7 @@ func jsonOutputs(t *testing.T) map[string][]string {
 	}
 	run("restore", 0, append([]string{b.ID, "--like", pod, "--data-dir", filepath.Join(dir, "elsewhere")}, opening...)...)
 	run("restore --snapshot-out", 0, append([]string{filepath.Join(dir, "plain.db"), b.ID}, opening...)...)
+	run("restore --runbook", 0, append([]string{"kubeadm", b.ID}, opening...)...)
 	snapshot, _ := lab.Snapshot34(t)
 	run("restore", 0, snapshot, "--out", filepath.Join(dir, "file"), "-o", "json")
 	run("rehearse", 0, append([]string{"latest", "--members", "1", "--keep", "--dir", dir}, opening...)...)

@@ -44,7 +44,7 @@ type restoreFlags struct {
 	planFlags
 	out, dataDir, member, initialCluster string
 	like                                 string
-	snapshotOut                          string
+	snapshotOut, runbook                 string
 	moveAside                            bool
 	attempt                              int
 	noBump, dryRun, ignoreRunning        bool
@@ -68,6 +68,8 @@ a configuration file of etcd, or a systemd unit. Who the other members are is ne
 --snapshot-out FILE makes no directory but the plain snapshot, checked and exactly as etcd sent it, for those who
 restore by themselves: k3s, Talos, etcdutl. An existing file is never overwritten.
 
+--runbook KIND makes nothing, and prints the steps for this cluster, where it runs on kubeadm, systemd, k3s or talos.
+
 If the cluster still has quorum, replace the failed member instead. Stop every API server before starting members.
 
 EXIT STATUS
@@ -85,6 +87,7 @@ EXIT STATUS
 	fl.StringVar(&f.dataDir, "data-dir", "", "with --member: the `DIR` to make")
 	fl.StringVar(&f.like, "like", "", "make the member that this `FILE` starts: /etc/kubernetes/manifests/etcd.yaml, etcd.conf.yml, etcd.service")
 	fl.StringVar(&f.snapshotOut, "snapshot-out", "", "write the plain snapshot into `FILE` (for k3s, Talos, etcdutl), and make no member")
+	fl.StringVar(&f.runbook, "runbook", "", "print the steps of a restore of this cluster, as it is run by `KIND`: kubeadm, systemd, k3s or talos")
 	fl.BoolVar(&f.moveAside, "move-aside", false, "rename a data directory that exists to DIR.before-BACKUP, once everything else has succeeded and if no etcd uses it")
 	fl.StringVar(&f.initialCluster, "initial-cluster", "", "members of the new cluster as `NAME=PEER-URL,…` (default: those of the backup)")
 	fl.IntVar(&f.attempt, "attempt", 1, "`N`th restore of this backup: raises the bump and changes the token, so that no member of an earlier attempt can join")
@@ -178,9 +181,6 @@ func (f *restoreFlags) run(g *global, cmd *cobra.Command, asked string) error {
 	if err != nil {
 		return err
 	}
-	if f.snapshotOut != "" {
-		return f.extract(g, cmd, plan, deps)
-	}
 	plan.Like, plan.MoveAside = node, f.moveAside
 	plan.Out, plan.DataDir, plan.Only, plan.Attempt, plan.NoBump = f.out, f.dataDir, f.member, f.attempt, f.noBump
 	plan.IgnoreRunning = f.ignoreRunning
@@ -191,6 +191,12 @@ func (f *restoreFlags) run(g *global, cmd *cobra.Command, asked string) error {
 		if plan.Members, err = restore.ParseMembers(f.initialCluster); err != nil {
 			return err
 		}
+	}
+	switch {
+	case f.runbook != "":
+		return f.book(g, cmd, plan, deps)
+	case f.snapshotOut != "":
+		return f.extract(g, cmd, plan, deps)
 	}
 	if err := plan.Check(ctx, g.now(), deps.Identities); err != nil {
 		return err

@@ -29,8 +29,9 @@ func mayImport() map[string][]string {
 		"internal/demo":      {"…"}, // the main job as a story: a second user of everything, beside the command line
 		"backup":             process,
 		"backup/prune":       process,
-		"restore":            append(process, "internal/child", "restore/like"),
+		"restore":            append(process, "internal/child", "restore/like", "restore/runbook"),
 		"restore/like":       {},
+		"restore/runbook":    {},
 		"restore/rehearsal":  append(process, "internal/throwaway", "restore"),
 		"scheduler":          {},
 		"retention":          {},
