@@ -26,7 +26,7 @@ type Unlocking struct {
 	Log        *slog.Logger
 
 	sidecars []catalog.Sidecar
-	looked   bool // for sidecars
+	looked   bool // for sidecars, and nothing failed
 }
 
 // Find reads headers until one can be opened, by itself or by a sidecar. Without a key the error is *crypto.NoIdentityError if that is
@@ -85,7 +85,8 @@ func (u *Unlocking) open(ctx context.Context, h *crypto.Header) (*crypto.FileKey
 		return key, err
 	}
 	none.Recipients = slices.Clone(u.Entry.Manifest.Sealed.Fingerprints)
-	for _, side := range u.bring(ctx) {
+	unread := u.bring(ctx)
+	for _, side := range u.sidecars {
 		if !slices.Contains(none.Recipients, side.Fingerprint) {
 			none.Recipients = append(none.Recipients, side.Fingerprint)
 		}
@@ -101,30 +102,34 @@ func (u *Unlocking) open(ctx context.Context, h *crypto.Header) (*crypto.FileKey
 			u.Log.Warn("sidecar cannot be used", "id", u.Entry.ID, "recipient", side.Fingerprint, "err", err)
 		}
 	}
+	if unread != nil { // what opens it may be there
+		return nil, fmt.Errorf("nothing given opens it by itself, and not all sidecars for later recipients can be read: %w", unread)
+	}
 	return nil, none
 }
 
-// bring reads the sidecars of every sink, once. Those of a recipient whose identity is at hand are asked for by name: however many others
+// bring reads the sidecars of every sink. Those of a recipient whose identity is at hand are asked for by name: however many others
 // somebody has put beside them, they are found.
-func (u *Unlocking) bring(ctx context.Context) []catalog.Sidecar {
+func (u *Unlocking) bring(ctx context.Context) error {
 	if u.looked {
-		return u.sidecars
+		return nil
 	}
-	u.looked = true
 	var ours []string
 	for _, id := range u.Identities {
 		if r, ok := crypto.RecipientOf(id); ok {
 			ours = append(ours, r.Fingerprint())
 		}
 	}
+	u.sidecars = nil
+	var failed []error
 	for _, s := range inOrder(u.Sinks, u.Entry.Sinks) {
 		found, err := catalog.Sidecars(ctx, s, u.Entry.Cluster, u.Entry.ID, ours...)
-		if err != nil {
-			u.Log.Warn("cannot read sidecars", "sink", s.Name, "id", u.Entry.ID, "err", err)
-		}
+		failed = append(failed, err)
 		u.sidecars = append(u.sidecars, found...)
 	}
-	return u.sidecars
+	err := errors.Join(failed...)
+	u.looked = err == nil
+	return err
 }
 
 // attempt does what may wait for a person who uses a plugin, and does not wait longer than the context.
