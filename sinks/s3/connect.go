@@ -55,6 +55,10 @@ func (s *Sink) connect(ctx context.Context) (*s3.Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("AWS configuration: %w", err)
 	}
+	s.keys = newKeyring(cfg.Credentials, s.o.CredentialsFile, func(ctx context.Context) (aws.CredentialsProvider, error) {
+		again, err := config.LoadDefaultConfig(ctx, load...)
+		return again.Credentials, err
+	})
 	if client, ok := cfg.HTTPClient.(*awshttp.BuildableClient); ok { // it has AWS_CA_BUNDLE in it now
 		base = client
 	}
@@ -75,7 +79,7 @@ func (s *Sink) configure(o *s3.Options, transport *http.Transport) {
 		o.UsePathStyle = *s.o.PathStyle
 	}
 	o.DisableLogOutputChecksumValidationSkipped = true
-	o.Credentials = marked{o.Credentials}
+	o.Credentials = s.keys
 	var carrier http.RoundTripper = transport
 	if s.o.Transport != nil {
 		carrier = s.o.Transport(carrier)
@@ -111,18 +115,3 @@ func (s *Sink) httpClient() (*awshttp.BuildableClient, error) {
 			}
 		}), nil
 }
-
-// marked tells failures to get credentials from failures of the store, whatever the chain met on its way.
-type marked struct{ aws.CredentialsProvider }
-
-func (m marked) Retrieve(ctx context.Context) (aws.Credentials, error) {
-	found, err := m.CredentialsProvider.Retrieve(ctx)
-	if err != nil {
-		return found, &credentialsError{err}
-	}
-	return found, nil
-}
-
-type credentialsError struct{ error }
-
-func (e *credentialsError) Unwrap() error { return e.error }

@@ -65,7 +65,7 @@ func (op *operation) explain(err error) (hint string, cause error) {
 	case errors.As(err, &ended) && ended.CanceledError():
 		return "", context.Canceled
 	case errors.As(err, &credentials):
-		return "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, give a credentials file, or run where a role is attached",
+		return credentials.hint(),
 			sinks.Because("no credentials: "+credentials.Error(), fs.ErrPermission, err)
 	case errors.Is(err, sinks.ErrStalled):
 		return "the network or the store hangs: look at proxies and firewalls on the way, and try again",
@@ -118,6 +118,9 @@ var errRegion = errors.New("another region")
 // explanation knows the codes of AWS and of the stores like it. A HEAD has only a status.
 func (op *operation) explanation(code string, status int) explanation {
 	bucket := op.s.o.Bucket
+	if op.s.keys.expired(code) {
+		return explanation{"the credentials have expired or were withdrawn", fs.ErrPermission, "get new ones; they need " + op.needs()}
+	}
 	switch code {
 	case "NoSuchBucket":
 		return explanation{"the bucket " + bucket + " does not exist", sinks.ErrNoBucket, "create it, or correct its name, the endpoint or the region"}
@@ -131,8 +134,6 @@ func (op *operation) explanation(code string, status int) explanation {
 		return explanation{"the store does not know the access key", fs.ErrPermission, "check the access key id, and that it belongs to this store"}
 	case "SignatureDoesNotMatch":
 		return explanation{"the secret key does not belong to the access key", fs.ErrPermission, "check the secret access key; a proxy that rewrites requests has the same effect"}
-	case "ExpiredToken", "TokenRefreshRequired", "InvalidToken", "ExpiredTokenException":
-		return explanation{"the credentials have expired or were withdrawn", fs.ErrPermission, "get new ones"}
 	case "RequestTimeTooSkewed":
 		return explanation{"this machine's clock differs too much from the store's", fs.ErrPermission, "set the clock"}
 	case "PermanentRedirect", "TemporaryRedirect", "MovedPermanently", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException":

@@ -76,6 +76,8 @@ type attempt struct {
 	// unsure is set once a repetition may have taken effect though it failed: from then on, what later ones are told
 	// (exists already, no such upload) may be of our own making.
 	unsure bool
+	// renewed says that new credentials were asked for once: what is refused again is refused for good.
+	renewed bool
 }
 
 func (op *operation) attempt() *attempt { return &attempt{op: op} }
@@ -95,6 +97,11 @@ func (a *attempt) IsErrorRetryable(err error) bool {
 	}
 	if v.conflict && a.conflicts || a.body.broken() != nil {
 		return false
+	}
+	if a.op.s.keys.expired(code(err)) && !a.renewed {
+		a.renewed = true
+		a.op.s.keys.renew()
+		v.again = true
 	}
 	if !v.again || !a.op.patient(errors.Is(err, sinks.ErrStalled)) {
 		return false

@@ -53,6 +53,7 @@ const (
 // A Sink is a bucket, or the part of one below a prefix.
 type Sink struct {
 	client   *s3.Client
+	keys     *keyring
 	o        Options
 	prefix   string      // empty, or ending in a slash
 	answered atomic.Bool // once it has proved to be a store
