@@ -284,7 +284,7 @@ func (r *runner) survey(ctx context.Context) (err error) {
 	for _, p := range r.before.Problems {
 		r.Log.Warn("cannot read what a sink holds", "sink", p.Sink, "key", p.Key, "err", p.Err)
 	}
-	return nil
+	return r.avoid()
 }
 
 // checkRoom refuses a spool that cannot hold the database, and warns of one that may not hold the sealed file beside it, which can be

@@ -60,7 +60,7 @@ type SinkResult struct {
 type MemberResult struct {
 	MemberID HexID  `json:"member_id"`
 	Name     string `json:"name"`
-	OK       bool   `json:"ok"`     // its data equals that of the others
+	OK       bool   `json:"ok"`     // false: it is the one that differs
 	Detail   string `json:"detail"` // one line for people
 }
 

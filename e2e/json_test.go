@@ -147,6 +147,7 @@ func jsonOutputs(t *testing.T) map[string][]string {
 	decode(t, run("backup", 0, append(backup, "--attest")...), &b)
 
 	run("version", 0, "-o", "json")
+	run("verify --cross-check", 0, append(append(slices.Clone(reading), etcdFlags(c)...), "--signing-key-file", signer)...)
 	run("status", 0, reading...)
 	run("sink check", 0, "file://"+t.TempDir(), "-o", "json")
 	run("sink policy", 0, "s3://bucket/prefix?region=eu-central-1", "-o", "json")

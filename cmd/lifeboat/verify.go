@@ -29,6 +29,7 @@ type verifyFlags struct {
 	reporting
 	deep     bool
 	all      bool
+	cross    bool
 	sample   string
 	spoolDir string
 }
@@ -36,7 +37,7 @@ type verifyFlags struct {
 func newVerify(g *global) *cobra.Command {
 	f := &verifyFlags{}
 	cmd := &cobra.Command{
-		Use:   "verify [BACKUP … | --all]",
+		Use:   "verify [BACKUP … | --all | --cross-check]",
 		Short: "Check that backups in the sinks are what was stored there",
 		Long: `Read each BACKUP (an id, latest, latest-verified, before:TIME; latest unless given) from every sink that holds it and
 compare size and digest with the manifest. With --deep also decrypt and decompress it, check etcd's own checksum and
@@ -45,16 +46,22 @@ every bbolt page, and compare revision, key count and HashKV with the manifest; 
 --all reads every backup; one that is bad does not stop the others. --sample 10% reads that share of them: those whose
 last verification is the longest ago or that never had one, so that ten such runs read every backup once.
 
+--cross-check compares the members of the live cluster instead (--endpoints): it saves a snapshot of each, one after the
+other, and hashes all at one revision. A member that differs is named, and no backup is taken from it until a later
+cross-check finds it equal. Members are asked for nothing but snapshots; it needs room for two databases.
+
 A report of the outcome is left beside each backup, signed with --signing-key-file: latest-verified, status and prune
 go by it. --no-report leaves none. Only a rehearsal proves that a cluster comes up on it: lifeboat rehearse.
 
 EXIT STATUS
-  0 whole in every sink, 2 usage, 5 a sink could not be used, 6 no such backup, 7 damaged, 8 no identity opens it,
-  12 not authentic, 130/143 interrupted; of several the one that weighs most: 12, 7, 8, then the rest`,
+  0 whole in every sink (members: equal), 2 usage, 4 fewer than two members could be compared, 5 a sink could not be
+  used, 6 no such backup, 7 damaged (a member: different), 8 no identity opens it, 12 not authentic, 130/143
+  interrupted; of several backups the one that weighs most: 12, 7, 8, then the rest`,
 		RunE: func(cmd *cobra.Command, args []string) error { return f.run(g, cmd, args) },
 	}
 	f.everywhere(cmd)
 	f.storage(cmd)
+	f.etcd(cmd)
 	f.opening(cmd)
 	f.signing(cmd)
 	f.trusting(cmd)
@@ -62,8 +69,9 @@ EXIT STATUS
 	fl := cmd.Flags()
 	fl.BoolVar(&f.deep, "deep", false, "decrypt it and look inside, not only at its digest")
 	fl.BoolVar(&f.all, "all", false, "every backup of the cluster")
+	fl.BoolVar(&f.cross, "cross-check", false, "compare the members of the live cluster instead of backups")
 	fl.StringVar(&f.sample, "sample", "", "with --all: only this `SHARE` of the backups, such as 10%")
-	fl.StringVar(&f.spoolDir, "spool-dir", os.TempDir(), "with --deep: `DIR` with room for the sealed and the plain file")
+	fl.StringVar(&f.spoolDir, "spool-dir", os.TempDir(), "with --deep: `DIR` with room for the sealed and the plain file; with --cross-check for two databases")
 	return cmd
 }
 
@@ -84,6 +92,10 @@ func (f *verifyFlags) run(g *global, cmd *cobra.Command, selectors []string) err
 	share := 1.0
 	var err error
 	switch {
+	case f.cross && (f.all || f.deep || f.sample != "" || len(selectors) > 0):
+		return &usageError{"--cross-check compares members, and no backups", "leave out the backups, --all, --sample and --deep, and verify them by a command of their own"}
+	case f.cross:
+		return f.crossCheck(g, cmd)
 	case f.all && len(selectors) > 0:
 		return &usageError{"--all and the name of a backup contradict each other", "leave one of them out"}
 	case !f.all && f.sample != "":

@@ -28,6 +28,7 @@ func mayImport() map[string][]string {
 		"cmd/lifeboat":       {"…"},
 		"internal/demo":      {"…"}, // the main job as a story: a second user of everything, beside the command line
 		"backup":             process,
+		"backup/crosscheck":  process,
 		"backup/prune":       process,
 		"restore":            append(process, "internal/child", "restore/like", "restore/runbook"),
 		"restore/like":       {},

@@ -1,0 +1,83 @@
+package main
+
+import (
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/lifeboat-dr/lifeboat/backup/crosscheck"
+	"github.com/lifeboat-dr/lifeboat/catalog"
+)
+
+// crossCheckedJSON is `verify --cross-check -o json`.
+type crossCheckedJSON struct {
+	OK      bool                   `json:"ok"`
+	Detail  string                 `json:"detail"`
+	Members []catalog.MemberResult `json:"members"`
+	Left    []string               `json:"left"` // not compared, and why
+}
+
+// crossCheck compares the members of the live cluster, and leaves the report beside the newest backup.
+func (f *verifyFlags) crossCheck(g *global, cmd *cobra.Command) error {
+	ctx := cmd.Context()
+	b, err := f.bucket(ctx, g, cmd)
+	if err != nil {
+		return err
+	}
+	from, err := f.source()
+	if err != nil {
+		return err
+	}
+	reports, err := f.reporter(&f.flags, g, b)
+	if err != nil {
+		return err
+	}
+	l, err := b.list(ctx, g.streams)
+	if err != nil {
+		return err
+	}
+	o := crosscheck.Options{Etcd: from, SpoolDir: f.spoolDir, Before: l.CrossCheck}
+	if e, _, err := l.Resolve("latest", g.now()); err == nil {
+		o.Newest = &e
+	}
+	bar := newProgress(g.err)
+	o.Log = loggerTo(bar)
+	o.Progress = func(done, total int64) { bar.at("save", done, total) }
+	began := time.Now()
+	result, err := crosscheck.Run(ctx, o)
+	bar.done()
+	if err != nil {
+		return err
+	}
+	if n := len(l.Entries); n > 0 {
+		r := result.Report()
+		r.TookSeconds = time.Since(began).Seconds()
+		reports.write(ctx, l.Entries[n-1], r)
+	} else {
+		g.warnf("no report is left in the sinks: there is no backup yet that it could lie beside")
+	}
+	if f.output == "json" {
+		err = g.printJSON(crossCheckedJSON{result.OK, result.Detail, append([]catalog.MemberResult{}, result.Members...), append([]string{}, result.Left...)})
+	} else {
+		err = printCrossCheck(g, result)
+	}
+	if err != nil {
+		return err
+	}
+	return result.Err()
+}
+
+func printCrossCheck(g *global, r *crosscheck.Result) error {
+	rows := [][]string{{"MEMBER", "ID", "RESULT"}}
+	for _, m := range r.Members {
+		result := m.Detail
+		if !m.OK {
+			result = "DIFFERENT: " + result
+		}
+		rows = append(rows, []string{m.Name, m.MemberID.String(), result})
+	}
+	for _, why := range r.Left {
+		rows = append(rows, []string{"-", "-", "not compared: " + why})
+	}
+	return g.table(rows)
+}
