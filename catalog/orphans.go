@@ -152,13 +152,16 @@ func (st *Stock) Uploads(ctx context.Context, i int, now time.Time) iter.Seq2[si
 	}
 }
 
-// RemoveOrphan removes one, unless its manifest has come meanwhile: then it is none, and fs.ErrExist.
+// ErrNoOrphan: the manifest of what was taken for an orphan has come meanwhile.
+var ErrNoOrphan = errors.New("no orphan")
+
+// RemoveOrphan removes one, unless its manifest has come meanwhile: then it is ErrNoOrphan.
 func (st *Stock) RemoveOrphan(ctx context.Context, i int, o Orphan) error {
 	s := st.Sinks[i].Sink
 	r, err := s.Open(ctx, ManifestKey(st.Cluster, o.ID), 0)
 	if err == nil {
 		_ = r.Close() // nothing was read
-		return fmt.Errorf("%s is no orphan: its manifest is there now: %w", o.Key, fs.ErrExist)
+		return fmt.Errorf("%s: its manifest is there now: %w", o.Key, ErrNoOrphan)
 	}
 	if !errors.Is(err, fs.ErrNotExist) {
 		return err

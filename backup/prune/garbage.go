@@ -3,7 +3,6 @@ package prune
 import (
 	"context"
 	"errors"
-	"io/fs"
 
 	"github.com/lifeboat-dr/lifeboat/catalog"
 	"github.com/lifeboat-dr/lifeboat/sinks"
@@ -81,7 +80,7 @@ func (a *applying) removeOrphan(ctx context.Context, stock *catalog.Stock, i int
 	case errors.Is(err, sinks.ErrLocked):
 		a.result.Locked = append(a.result.Locked, Trouble{name, o.ID, err})
 		return nil
-	case errors.Is(err, fs.ErrExist):
+	case errors.Is(err, catalog.ErrNoOrphan): // and not any fs.ErrExist, which a store may answer to anything
 		return nil
 	case err != nil:
 		return err
