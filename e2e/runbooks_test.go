@@ -24,7 +24,7 @@ func TestEveryCommandOfTheRunbooksWorks(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, language := range []string{".md", ".zh-CN.md"} {
-		for _, page := range []string{"README", "restore-one-member-per-node", "restore-all-members"} {
+		for _, page := range []string{"README", "restore-one-member-per-node", "restore-all-members", "upgrade-gone-wrong", "raw-database", "stale-backup"} {
 			t.Run(page+language, func(t *testing.T) { followRunbook(t, c, page+language) })
 		}
 	}
@@ -57,6 +57,13 @@ func followRunbook(t *testing.T, c *lab.Cluster, page string) {
 		"/root/backup.key", k.identity, "/etc/kubernetes/", node+"/kubernetes/", "/var/lib/etcd", node+"/lib/etcd",
 	)
 	layOutNode(t, node, staticPod(c, c.Members()[0], node+"/lib/etcd"))
+	if strings.HasPrefix(page, "raw-database") {
+		// The member that the page is about has the database of this cluster, and does not run.
+		lifeboat(t, "restore", b.ID, "--cluster", "prod", "--member", "cp1", "--data-dir", node+"/survivor", "--sink", backups, "--identity", k.identity).must(t, 0)
+		if err := os.Rename(node+"/survivor/member/snap", node+"/lib/etcd/member/snap"); err != nil {
+			t.Fatal(err)
+		}
+	}
 	for _, tool := range []string{"crictl", "kubectl", "systemctl", "ssh", "rsync"} {
 		if err := os.WriteFile(filepath.Join(d.dir, "bin", tool), []byte("#!/bin/sh\n"), 0o755); err != nil {
 			t.Fatal(err)
