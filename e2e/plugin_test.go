@@ -9,6 +9,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"filippo.io/age"
 	"filippo.io/age/plugin"
@@ -46,7 +47,7 @@ func (k kept) Unwrap(stanzas []*age.Stanza) ([]byte, error) {
 	return k.Identity.Unwrap(stanzas)
 }
 
-// terminal runs lifeboat on a terminal of its own, as `script` does, types the answer once the prompt is there, and returns all that
+// terminal runs lifeboat on a terminal of its own, as `script` does, types what is given once the prompt is there, and returns all that
 // showed.
 func terminal(t *testing.T, code int, prompt, answer string, args ...string) string {
 	t.Helper()
@@ -82,7 +83,8 @@ func terminal(t *testing.T, code int, prompt, answer string, args ...string) str
 		shown.Write(buf[:n])
 		if !typed && strings.Contains(shown.String(), prompt) {
 			typed = true
-			if _, err := io.WriteString(master, answer+"\n"); err != nil {
+			time.Sleep(300 * time.Millisecond) // as a person: the prompt is there a moment before the terminal is quiet
+			if _, err := io.WriteString(master, answer); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -94,8 +96,11 @@ func terminal(t *testing.T, code int, prompt, answer string, args ...string) str
 	if got := cmd.ProcessState.ExitCode(); got != code || !typed {
 		t.Errorf("exit %d, want %d; asked: %v\n%s", got, code, typed, shown.String())
 	}
-	if strings.Contains(shown.String(), answer) {
+	if strings.Contains(shown.String(), strings.TrimSpace(answer)) {
 		t.Errorf("what was typed shows:\n%s", shown.String())
+	}
+	if after, err := unix.IoctlGetTermios(fd, unix.TCGETS); err != nil || after.Lflag&unix.ECHO == 0 {
+		t.Errorf("the terminal is left without its echo: %v", err)
 	}
 	return shown.String()
 }
@@ -138,8 +143,9 @@ func TestSecretsAreAskedOnTheTerminalAndDoNotShow(t *testing.T) {
 	deep := append([]string{"verify", "latest", "--deep", "--spool-dir", dir}, sink...)
 	with := func(identity string) []string { return append(deep[:len(deep):len(deep)], "--identity", identity) }
 	prompt := "passphrase of " + safe.identity + ":"
-	terminal(t, 0, prompt, "correct horse battery", with(safe.identity)...)
-	terminal(t, 8, prompt, "correct donkey", with(safe.identity)...)
+	terminal(t, 0, prompt, "correct horse battery\n", with(safe.identity)...)
+	terminal(t, 8, prompt, "correct donkey\n", with(safe.identity)...)
+	terminal(t, 130, prompt, "\x03", with(safe.identity)...) // Ctrl-C
 
 	alone := func(identity string) string {
 		cmd := exec.Command(filepath.Join(built, "lifeboat"), with(identity)...)
@@ -155,12 +161,14 @@ func TestSecretsAreAskedOnTheTerminalAndDoNotShow(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Symlink(self, filepath.Join(built, "age-plugin-"+keeper)); err != nil {
+	program := filepath.Join(built, "age-plugin-"+keeper)
+	if err := os.Symlink(self, program); err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { os.Remove(program) })
 	if said := alone(token); !strings.HasPrefix(said, "exit 8") || !strings.Contains(said, "without its PIN it opens nothing") || !strings.Contains(said, "terminal") {
 		t.Errorf("a plugin that asks where nobody is: %s", said)
 	}
-	terminal(t, 0, "the PIN:", "1234", with(token)...)
-	terminal(t, 8, "the PIN:", "4321", with(token)...)
+	terminal(t, 0, "the PIN:", "1234\n", with(token)...)
+	terminal(t, 8, "the PIN:", "4321\n", with(token)...)
 }

@@ -72,6 +72,9 @@ func ask(ctx context.Context, tty *os.File, prompt string) (string, error) {
 	defer fmt.Fprintln(tty)
 	select {
 	case a := <-got:
+		if ctx.Err() != nil {
+			return "", context.Cause(ctx)
+		}
 		if a.err != nil {
 			return "", fmt.Errorf("ask on the terminal: %w", a.err)
 		}
