@@ -9,12 +9,12 @@ import (
 // "this backup is not there" and "we looked in the wrong place" must never be mistaken for each other.
 var ErrNoBucket = errors.New("no such bucket")
 
+// ErrLocked is matched, together with fs.ErrPermission, when the store keeps an object until a set time, or as long as somebody
+// holds it there, whoever asks: an object lock. It is not a lack of permission, and time cures it.
+var ErrLocked = errors.New("locked")
+
 // ErrStalled is matched when less than [StallBytes] moved in the time allowed.
 var ErrStalled = errors.New("stalled")
-
-// ErrLocked is matched, besides fs.ErrPermission, when a store refuses to remove an object that is under a hold or retention.
-// No credentials help against that, only time or whoever placed the lock.
-var ErrLocked = errors.New("locked")
 
 // An Error is what every provider returns: the operation, where, on what, and why.
 type Error struct {

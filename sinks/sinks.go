@@ -16,8 +16,9 @@ import (
 //
 // Every error is an [*Error]. It matches [fs.ErrNotExist] when the key is not there, [fs.ErrExist] when it is there
 // already, [fs.ErrPermission] when credentials are missing, wrong or too weak, [fs.ErrInvalid] when the caller asked for
-// something impossible, [ErrNoBucket] when the bucket itself is missing, and [ErrStalled] when nothing moved; or the
-// context's error when that ended. When the context ends, calls and readers return promptly.
+// something impossible, [ErrNoBucket] when the bucket itself is missing, [ErrLocked] when the store keeps
+// the object against everybody, and [ErrStalled] when nothing moved; or the context's error when that ended. When the context
+// ends, calls and readers return promptly.
 //
 // Required of the store behind it: an object that was put can be opened and is listed at once, and is never seen in
 // part. Keys are those [CheckKey] accepts; no key may be another key followed by a slash and more (a directory cannot hold both).
@@ -38,7 +39,9 @@ type Sink interface {
 	// After an error nothing more comes. Objects that no Put could have made (by their names) are left out.
 	List(ctx context.Context, prefix string) iter.Seq2[Object, error]
 
-	// Delete removes an object. A missing key is no error.
+	// Delete removes an object. A missing key is no error. Where the bucket keeps old versions, it is the version found there
+	// that is removed, for good, and what lay below it stays hidden or reappears as the store has it; where a lock protects it
+	// nothing is removed (ErrLocked).
 	Delete(ctx context.Context, key string) error
 }
 

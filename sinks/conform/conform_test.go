@@ -1,18 +1,18 @@
 package conform_test
 
 import (
-	"fmt"
 	"testing"
 
-	"github.com/lifeboat-dr/lifeboat/sinks"
 	"github.com/lifeboat-dr/lifeboat/sinks/conform"
+	"github.com/lifeboat-dr/lifeboat/sinks/conform/conformtest"
 	"github.com/lifeboat-dr/lifeboat/sinks/file"
 	"github.com/lifeboat-dr/lifeboat/sinks/mem"
 )
 
 func TestMemoryHoldsTheContract(t *testing.T) {
 	t.Parallel()
-	runAll(t, mem.New(), "")
+	conformtest.Run(t, "memory", mem.New(), "")
+	conformtest.Race(t, "memory", mem.New(), "")
 }
 
 func TestDirectoryHoldsTheContract(t *testing.T) {
@@ -21,23 +21,11 @@ func TestDirectoryHoldsTheContract(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	runAll(t, s, "some/where/")
+	conformtest.Run(t, "directory", s, "some/where/")
+	conformtest.Race(t, "directory", s, "")
 	for o, err := range s.List(t.Context(), "") {
 		t.Errorf("left behind: %+v, %v", o, err)
 	}
-}
-
-func runAll(t *testing.T, s sinks.Sink, prefix string) {
-	t.Run(fmt.Sprintf("%T", s), func(t *testing.T) {
-		for _, c := range conform.Checks() {
-			t.Run(c.Name, func(t *testing.T) {
-				t.Parallel()
-				if err := c.Run(t.Context(), s, prefix); err != nil {
-					t.Error(err)
-				}
-			})
-		}
-	})
 }
 
 func TestChecksHaveNamesOfTheirOwn(t *testing.T) {

@@ -10,6 +10,9 @@ import (
 	"github.com/lifeboat-dr/lifeboat/sinks"
 )
 
+// Races returns those of the checks in which several puts want the same key: what is worth running more than once.
+func Races() []sinks.Check { return raceChecks() }
+
 func raceChecks() []sinks.Check {
 	return []sinks.Check{
 		check("of eight racing puts one wins", raced(func(int64) int64 { return 1000 })),

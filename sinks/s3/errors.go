@@ -59,7 +59,10 @@ func (op *operation) explain(err error) (hint string, cause error) {
 	var ended interface{ CanceledError() bool }
 	var credentials *credentialsError
 	var send *smithyhttp.RequestSendError
+	var lock *lockedError
 	switch {
+	case errors.As(err, &lock):
+		return "wait until the lock ends; credentials cannot help", lock.error
 	case errors.As(err, &ended) && ended.CanceledError() && errors.Is(err, context.DeadlineExceeded):
 		return "", context.DeadlineExceeded
 	case errors.As(err, &ended) && ended.CanceledError():
@@ -94,7 +97,7 @@ type explanation struct {
 
 func (op *operation) explainAnswer(err error) (hint string, cause error) {
 	name := code(err)
-	e := op.explanation(name, status(err))
+	e := op.explanation(err)
 	var api smithy.APIError
 	if e.text == "" && errors.As(err, &api) {
 		e.text = "the store says: " + strings.TrimSuffix(api.ErrorMessage(), ".")
@@ -116,10 +119,10 @@ func (op *operation) explainAnswer(err error) (hint string, cause error) {
 var errRegion = errors.New("another region")
 
 // explanation knows the codes of AWS and of the stores like it. A HEAD has only a status.
-func (op *operation) explanation(code string, status int) explanation {
-	bucket := op.s.o.Bucket
+func (op *operation) explanation(err error) explanation {
+	code, status, bucket := code(err), status(err), op.s.o.Bucket
 	if op.s.keys.expired(code) {
-		return explanation{"the credentials have expired or were withdrawn", fs.ErrPermission, "get new ones; they need " + op.needs()}
+		return explanation{"the credentials have expired or were withdrawn", fs.ErrPermission, "get new ones; they need " + op.needs(err)}
 	}
 	switch code {
 	case "NoSuchBucket":
@@ -145,7 +148,7 @@ func (op *operation) explanation(code string, status int) explanation {
 	}
 	switch status {
 	case 401, 403:
-		return explanation{"access denied", fs.ErrPermission, "the credentials need " + op.needs()}
+		return explanation{"access denied", fs.ErrPermission, "the credentials need " + op.needs(err)}
 	case 404:
 		return explanation{"no such object", fs.ErrNotExist, ""}
 	case 412:
@@ -163,20 +166,6 @@ func (op *operation) explanation(code string, status int) explanation {
 		return explanation{"the store answers with an error (" + strings.ToLower(http.StatusText(status)) + ")", nil, "check that the endpoint is an S3 store"}
 	}
 	return explanation{}
-}
-
-// needs names the permission an operation takes.
-func (op *operation) needs() string {
-	objects := "arn:aws:s3:::" + op.s.o.Bucket + "/" + op.s.prefix + "*"
-	switch op.name {
-	case "put":
-		return "s3:PutObject and s3:AbortMultipartUpload on " + objects
-	case "delete":
-		return "s3:DeleteObject on " + objects
-	case "list":
-		return "s3:ListBucket on arn:aws:s3:::" + op.s.o.Bucket
-	}
-	return "s3:GetObject on " + objects + ", and s3:ListBucket to be told of missing objects"
 }
 
 // unreachable returns the hint for a connection that will not come to be however often it is tried, or "".

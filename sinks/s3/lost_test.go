@@ -69,6 +69,7 @@ func testCancelledUpload(t *testing.T, p place) {
 }
 
 func testHangingStore(t *testing.T, p place) {
+	mustPut(t, p.sink(t, nil), "x", nil)
 	for _, request := range []string{"PutObject", "CreateMultipartUpload", "UploadPart", "CompleteMultipartUpload", "GetObject", "ListObjects", "DeleteObject"} {
 		s := p.disturbed(t, func(req *http.Request, send func(*http.Request) (*http.Response, error)) (*http.Response, error) {
 			if callName(req) == request {

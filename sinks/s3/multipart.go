@@ -117,12 +117,7 @@ func (u *upload) send(ctx context.Context, to *s3.CreateMultipartUploadOutput) (
 func (u *upload) abort(ctx context.Context, id *string) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), abortTimeout)
 	defer cancel()
-	_, err := u.client.AbortMultipartUpload(ctx, &s3.AbortMultipartUploadInput{
-		Bucket:   &u.o.Bucket,
-		Key:      &u.key,
-		UploadId: id,
-	}, u.operation("put", u.op.key).attempt().option)
-	if err != nil && code(err) != "NoSuchUpload" {
+	if err := u.Sink.abort(ctx, u.operation("put", u.op.key), u.key, aws.ToString(id)); err != nil {
 		u.o.Log.Warn("the parts of a failed upload could not be removed", "sink", u.String(), "key", u.op.key, "err", err)
 	}
 }
@@ -132,15 +127,11 @@ func (u *upload) abort(ctx context.Context, id *string) {
 func (u *upload) strays(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), abortTimeout)
 	defer cancel()
-	found, err := u.client.ListMultipartUploads(ctx, &s3.ListMultipartUploadsInput{
-		Bucket: &u.o.Bucket,
-		Prefix: &u.key,
-	}, u.operation("put", u.op.key).attempt().option)
-	if err != nil {
-		u.o.Log.Warn("could not look for uploads begun in vain", "sink", u.String(), "key", u.op.key, "err", err)
-		return
-	}
-	for _, stray := range found.Uploads {
+	for stray, err := range u.uploads(ctx, u.operation("put", u.op.key), u.key) {
+		if err != nil {
+			u.o.Log.Warn("could not look for uploads begun in vain", "sink", u.String(), "key", u.op.key, "err", err)
+			return
+		}
 		if aws.ToString(stray.Key) == u.key {
 			u.abort(ctx, stray.UploadId)
 		}

@@ -98,7 +98,7 @@ func wrongCredentialsTests() map[string]func(*testing.T, place) {
 				var e *sinks.Error
 				want := map[string]string{
 					"put": "s3:PutObject", "open": "s3:GetObject", "list": "s3:ListBucket on arn:aws:s3:::" + p.bucket,
-					"delete": "s3:DeleteObject on arn:aws:s3:::" + p.bucket + "/pre/*",
+					"delete": "s3:DeleteObjectVersion on arn:aws:s3:::" + p.bucket + "/pre/*",
 				}[op]
 				if !errors.As(err, &e) || !strings.Contains(e.Hint, want) {
 					t.Errorf("the hint for %s does not name %s: %+v", op, want, err)

@@ -8,7 +8,6 @@ package s3
 import (
 	"cmp"
 	"context"
-	"errors"
 	"io/fs"
 	"log/slog"
 	"net/http"
@@ -118,17 +117,3 @@ func (s *Sink) String() string {
 
 // PartSize is the size in bytes up to which objects are put at once.
 func (s *Sink) PartSize() int64 { return s.o.PartSize }
-
-// Delete implements [sinks.Sink]. In a versioned bucket this hides the object, as the store does.
-func (s *Sink) Delete(ctx context.Context, key string) error {
-	op := s.operation("delete", key)
-	if err := errors.Join(sinks.CheckKey(key), ctx.Err()); err != nil {
-		return op.fail(err)
-	}
-	full := s.prefix + key
-	_, err := s.client.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &s.o.Bucket, Key: &full}, op.attempt().option)
-	if code(err) == "NoSuchKey" {
-		return nil
-	}
-	return op.fail(err)
-}

@@ -9,10 +9,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
-	"os"
-	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -22,6 +19,7 @@ import (
 	"github.com/lifeboat-dr/lifeboat/e2e/lab"
 	"github.com/lifeboat-dr/lifeboat/sinks"
 	"github.com/lifeboat-dr/lifeboat/sinks/conform"
+	"github.com/lifeboat-dr/lifeboat/sinks/conform/conformtest"
 	"github.com/lifeboat-dr/lifeboat/sinks/s3"
 )
 
@@ -37,12 +35,19 @@ type place struct {
 // TestAgainstMinIO holds everything that takes a server, which all of it shares; each test has a bucket of its own.
 func TestAgainstMinIO(t *testing.T) {
 	t.Parallel()
-	server := lab.StartMinIO(t)
-	for _, group := range []map[string]func(*testing.T, place){
-		contractTests(), uploadTests(), wrongCredentialsTests(), wrongPlaceTests(), tlsTests(), wrongTLSTests(),
-		putFaultTests(), retryTests(), everyRequestTests(), openFaultTests(), slowDownloadTests(),
-		versionTests(), postureTests(),
-	} {
+	runAgainst(t, lab.StartMinIO(t),
+		contractTests(), uploadTests(), unfinishedTests(), deletionTests(), versionTests(), wrongCredentialsTests(), wrongPlaceTests(), tlsTests(), wrongTLSTests(),
+		putFaultTests(), retryTests(), everyRequestTests(), openFaultTests(), slowDownloadTests(), postureTests(), keyTests())
+}
+
+// TestAgainstVersityGW does so with what a second server may answer otherwise.
+func TestAgainstVersityGW(t *testing.T) {
+	t.Parallel()
+	runAgainst(t, lab.StartVersityGW(t), contractTests(), unfinishedTests(), deletionTests(), versionTests(), putFaultTests(), everyRequestTests())
+}
+
+func runAgainst(t *testing.T, server *lab.S3, groups ...map[string]func(*testing.T, place)) {
+	for _, group := range groups {
 		for name, run := range group {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
@@ -55,7 +60,7 @@ func TestAgainstMinIO(t *testing.T) {
 // sink makes a sink of the place; change may be nil.
 func (p place) sink(t *testing.T, change func(o *s3.Options)) *s3.Sink {
 	t.Helper()
-	o := s3.Options{Bucket: p.bucket, Region: lab.Region, Endpoint: p.URL, CredentialsFile: p.CredentialsFile, PartSize: part, Log: slog.New(slog.NewTextHandler(t.Output(), nil))}
+	o := s3.Options{Bucket: p.bucket, Region: lab.Region, Endpoint: p.URL, CredentialsFile: p.CredentialsFile, PartSize: part, Patience: 20 * time.Second, Log: slog.New(slog.NewTextHandler(t.Output(), nil))}
 	if change != nil {
 		change(&o)
 	}
@@ -196,14 +201,17 @@ func (p place) noUnfinished(t *testing.T, key string) {
 func contractTests() map[string]func(*testing.T, place) {
 	return map[string]func(*testing.T, place){
 		"the contract": func(t *testing.T, p place) {
-			s := p.sink(t, nil)
-			for _, c := range conform.Checks() {
-				t.Run(c.Name, func(t *testing.T) {
-					if err := c.Run(t.Context(), s, ""); err != nil {
-						t.Error(err)
-					}
-				})
-			}
+			conformtest.Run(t, p.Name, p.sink(t, nil), "")
+			p.emptyAfterwards(t)
+		},
+		"the contract in a bucket with versions": func(t *testing.T, p place) {
+			p.bucket = p.VersionedBucket(t)
+			conformtest.Run(t, p.Name, p.sink(t, nil), "")
+			p.emptyAfterwards(t)
+			p.noVersions(t)
+		},
+		"the races": func(t *testing.T, p place) {
+			conformtest.Race(t, p.Name, p.sink(t, nil), "")
 			p.emptyAfterwards(t)
 		},
 		"the contract below a prefix": func(t *testing.T, p place) {
@@ -283,14 +291,7 @@ func (p place) emptyAfterwards(t *testing.T) {
 	for o, err := range p.sink(t, nil).List(t.Context(), "") {
 		t.Errorf("left behind: %+v, %v", o, err)
 	}
-	// MinIO keeps unfinished uploads here; its API lists them only one key at a time.
-	err := filepath.WalkDir(filepath.Join(p.Dir, ".minio.sys", "multipart"), func(path string, d fs.DirEntry, err error) error {
-		if err == nil && !d.IsDir() && strings.Contains(path, "part.") {
-			t.Logf("an unfinished part, perhaps of another test: %s", path)
-		}
-		return nil
-	})
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		t.Error(err)
+	for u, err := range p.sink(t, nil).Uploads(t.Context(), "") {
+		t.Errorf("left behind, unfinished: %+v, %v", u, err)
 	}
 }

@@ -22,9 +22,13 @@ func versionTests() map[string]func(*testing.T, place) {
 		"WithoutVersioningThereAreNoVersions":  withoutVersioning,
 		"AVersionIsOpenedInTheMiddle":          versionInTheMiddle,
 		"ManyVersionsComeInPages":              versionsInPages,
-		"KeysThatBeginAlikeAreNotMixed":        versionsOfKeysAlike,
 		"AVersionThatIsNotThereIsNotMadeUpFor": versionNotThere,
 	}
+}
+
+// keyTests need keys that are another one followed by a slash and more, which a server that keeps files cannot hold.
+func keyTests() map[string]func(*testing.T, place) {
+	return map[string]func(*testing.T, place){"KeysThatBeginAlikeAreNotMixed": versionsOfKeysAlike}
 }
 
 // versioned makes the place's bucket keep what is overwritten.
