@@ -40,6 +40,9 @@ func (r *runner) identify() error {
 		ToolVersion: r.Tool,
 	}
 	r.before.Link(&r.manifest)
+	if reasons := r.manifest.Suspect.Reasons; len(reasons) > 0 {
+		r.Log.Warn("the backup is suspect", "cluster", r.Cluster, "id", id, "reason", strings.Join(reasons, "; "))
+	}
 	r.key = r.manifest.Sealed.Key
 	return nil
 }
