@@ -62,6 +62,7 @@ type Result struct {
 	Manifest catalog.Manifest
 	Sinks    []Delivery
 	Phases   []PhaseTime
+	Repaired []Repair // earlier backups that a sink had missed
 	Suspect  []string // why the backup did not continue its cluster's lineage; empty when it did
 }
 
@@ -150,12 +151,14 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 	if err := r.deliver(ctx); err != nil {
 		return nil, err
 	}
+	r.record(ctx)
+	r.repair(ctx)
 	r.end()
 	if c := r.manifest.RecipientsChanged; c != nil {
 		r.Log.Warn("backups are sealed to other recipients than before, and nobody has accepted that", "cluster", r.Cluster, "id", r.manifest.ID,
 			"since", c.Since, "before", c.Before, "now", r.manifest.Sealed.Fingerprints)
 	}
-	return &Result{Manifest: r.manifest, Sinks: r.deliveries, Phases: r.phases, Suspect: r.manifest.Suspect.Reasons}, nil
+	return &Result{Manifest: r.manifest, Sinks: r.deliveries, Phases: r.phases, Repaired: r.repaired, Suspect: r.manifest.Suspect.Reasons}, nil
 }
 
 // runner is one backup under way.
@@ -177,6 +180,7 @@ type runner struct {
 	manifest   catalog.Manifest
 	key        string // of the sealed file
 	deliveries []Delivery
+	repaired   []Repair
 
 	noteOnce sync.Once
 	note     []byte // the manifest as it is written

@@ -63,7 +63,21 @@ func (c Copier) Copy(ctx context.Context, e Entry) (Copied, error) {
 	if done.Already = there && present; there {
 		return done, nil
 	}
+	if err := c.remains(ctx, e); err != nil {
+		return done, err
+	}
 	return done, Commit(ctx, c.To, data)
+}
+
+// remains is an error if the backup was removed from every source while it was copied: it must not come back by that.
+func (c Copier) remains(ctx context.Context, e Entry) error {
+	key := ManifestKey(e.Cluster, e.ID)
+	for _, s := range c.holders(e) {
+		if _, err := getNote(ctx, s, key); !errors.Is(err, fs.ErrNotExist) {
+			return nil // there, or nobody can tell
+		}
+	}
+	return fmt.Errorf("%w: %s was removed while it was copied", ErrNotFound, e.ID)
 }
 
 // manifest fetches the bytes of the manifest from the first source that has the right ones.

@@ -250,6 +250,25 @@ func TestOnlyAuthenticNotesGoAlongAndFailingOnesStopTheCommit(t *testing.T) {
 	}
 }
 
+func TestABackupRemovedWhileItIsCopiedDoesNotComeBack(t *testing.T) {
+	t.Parallel()
+	from, inner := Named{"mem:from", mem.New()}, mem.New()
+	stored(t, []Named{from}, 0, 1000, key{})
+	e := list(t, []Named{from}, Trust{}).Entries[0]
+	to := Named{"mem:to", &faulty{Sink: inner, put: func(ctx context.Context, key string, body io.ReaderAt, size int64) error {
+		if err := Remove(ctx, from, e); err != nil {
+			t.Error(err)
+		}
+		return inner.Put(ctx, key, body, size)
+	}}}
+	if _, err := copier(t, Trust{}, to, from).Copy(t.Context(), e); !errors.Is(err, ErrNotFound) {
+		t.Errorf("copy says: %v", err)
+	}
+	if l := list(t, []Named{to}, Trust{}); len(l.Entries) > 0 {
+		t.Errorf("it is back: %+v", l.Entries)
+	}
+}
+
 func TestASourceWhoseMarksCannotBeReadIsTold(t *testing.T) {
 	t.Parallel()
 	a, b, to := Named{"mem:a", mem.New()}, Named{"mem:b", mem.New()}, Named{"mem:to", mem.New()}

@@ -31,6 +31,9 @@ func newBackup(g *global) *cobra.Command {
 		Long: `Take a snapshot from the best of the given endpoints, seal it to the recipients, put it into every sink, read
 it back from each, decrypt and compare, and only then commit it. The cluster is only read.
 
+A sink that cannot be used misses the backup, which is on record in the others: later runs copy what was missed into
+it, as it is, at most three at a time and for a week; lifeboat copy does it at once. That this fails is a warning.
+
 EXIT STATUS
   0 committed in every sink, 2 usage, 3 committed in some sinks only, or without quorum (--allow-no-quorum),
   4 etcd unreachable, unhealthy or forbidden, 5 no sink could be used, 7 what was read back is damaged,
@@ -110,6 +113,7 @@ func (f *backupFlags) options(g *global, cmd *cobra.Command) (backup.Options, er
 type takenBackup struct {
 	catalog.Manifest
 	Deliveries []deliveryJSON     `json:"deliveries"`
+	Repaired   []repairJSON       `json:"repaired,omitempty"`
 	Seconds    map[string]float64 `json:"seconds"` // by phase
 }
 
@@ -117,6 +121,14 @@ type deliveryJSON struct {
 	Sink  string `json:"sink"`
 	OK    bool   `json:"ok"`
 	Error string `json:"error,omitempty"`
+}
+
+// repairJSON is an earlier backup that a sink had missed.
+type repairJSON struct {
+	ID    catalog.ID `json:"id"`
+	Sink  string     `json:"sink"`
+	OK    bool       `json:"ok"`
+	Error string     `json:"error,omitempty"`
 }
 
 func (f *backupFlags) print(g *global, r *backup.Result) error {
@@ -128,6 +140,13 @@ func (f *backupFlags) print(g *global, r *backup.Result) error {
 				j.Error = d.Err.Error()
 			}
 			out.Deliveries = append(out.Deliveries, j)
+		}
+		for _, p := range r.Repaired {
+			j := repairJSON{ID: p.ID, Sink: p.Sink, OK: p.Err == nil}
+			if p.Err != nil {
+				j.Error = oneLine(p.Err.Error())
+			}
+			out.Repaired = append(out.Repaired, j)
 		}
 		for _, p := range r.Phases {
 			out.Seconds[string(p.Phase)] += p.Took.Seconds()
@@ -146,6 +165,11 @@ func (f *backupFlags) print(g *global, r *backup.Result) error {
 	_, err := fmt.Fprintf(g.out, "%s\n  revision %d, %d keys, HashKV %d, from %s\n  database %s, stored %s, in %d of %d sinks\n  %s\n",
 		m.ID, m.Revision, m.LiveKeys, m.HashKV.Hash, from,
 		bytesText(m.Plain.Size), bytesText(m.Sealed.Size), len(r.Sinks)-len(r.Failed()), len(r.Sinks), strings.Join(took, ", "))
+	for _, p := range r.Repaired {
+		if p.Err == nil && err == nil {
+			_, err = fmt.Fprintf(g.out, "  %s, which %s had missed, is there now\n", p.ID, p.Sink)
+		}
+	}
 	return err
 }
 
@@ -167,7 +191,7 @@ func shortfall(g *global, r *backup.Result) error {
 		}
 		return &partlyDone{
 			fmt.Sprintf("the backup is missing in %d of %d sinks: %s", len(failed), len(r.Sinks), strings.Join(texts, "; ")),
-			"what is committed elsewhere is whole; mend the sink and run backup again", causes,
+			"what is committed elsewhere is whole; mend the sink, and the next backup makes up for this one", causes,
 		}
 	}
 	if !r.Manifest.Quorum {
