@@ -1,0 +1,42 @@
+package main
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/lifeboat-dr/lifeboat/catalog"
+)
+
+// TestAgesAreHonestWhateverTheClocksSay: a backup never looks younger because a clock was wrong.
+func TestAgesAreHonestWhateverTheClocksSay(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
+	minutes := func(n int) time.Time { return now.Add(time.Duration(n) * time.Minute) }
+	for name, c := range map[string]struct {
+		started, finished, bucket time.Time
+		age                       time.Duration
+		stale                     bool // at 30 minutes
+		says                      string
+	}{
+		"fresh":                             {minutes(-10), minutes(-8), minutes(-9), 10 * time.Minute, false, ""},
+		"counted from the start":            {minutes(-31), minutes(-2), minutes(-3), 31 * time.Minute, true, "stale"},
+		"the bucket tells no time":          {minutes(-10), minutes(-8), time.Time{}, 10 * time.Minute, false, ""},
+		"the bucket is a little behind":     {minutes(-10), minutes(-8), minutes(-10).Add(-30 * time.Second), 10 * time.Minute, false, ""},
+		"the host was ahead by a day":       {minutes(-10), minutes(-8), minutes(-24 * 60), 24 * time.Hour, true, "are 23h50m0s apart"},
+		"the host was behind by a day":      {minutes(-24 * 60), minutes(-24*60 + 2), minutes(-8), 24 * time.Hour, true, "apart"},
+		"both are ahead":                    {minutes(60), minutes(61), minutes(61), -time.Hour, true, "in the future"},
+		"the host ahead, the bucket honest": {minutes(60), minutes(61), minutes(-5), 5 * time.Minute, false, "apart"},
+	} {
+		e := catalog.Entry{Manifest: catalog.Manifest{ID: "20261120T115000Z-r1-000000", Started: c.started, Finished: c.finished, BucketTime: c.bucket, Quorum: true}}
+		s := &statusJSON{}
+		s.newest(e, now)
+		s.judgeAge(30 * time.Minute)
+		if got := seconds(s.Newest.AgeSeconds); got != c.age || s.Stale != c.stale {
+			t.Errorf("%s: %s old, stale %v", name, got, s.Stale)
+		}
+		if said := strings.Join(s.Attention, "\n"); c.says == "" && said != "" || !strings.Contains(said, c.says) {
+			t.Errorf("%s: says %q", name, said)
+		}
+	}
+}
