@@ -164,7 +164,9 @@ func (r *runner) furnish(ctx context.Context, root, dest, name string, db *os.Fi
 		return err
 	}
 	if o := r.plan.owners[dest]; o != nil {
-		return o.give(root)
+		return o.give(root, func(err error) {
+			r.Log.Warn("the SELinux label of the old directory cannot be set: restorecon -R the new one before its etcd starts", "dir", dest, "err", err)
+		})
 	}
 	return nil
 }

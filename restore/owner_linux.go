@@ -1,7 +1,6 @@
 package restore
 
 import (
-	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -38,8 +37,9 @@ func ownerOf(dir string) (*owner, error) {
 	return o, nil
 }
 
-// give makes everything beneath root, and root itself, the owner's.
-func (o *owner) give(root string) error {
+// give makes everything beneath root, and root itself, the owner's. That the label cannot be set ends nothing: the error that unlabelled
+// gets, at most once, is for a person who can set it.
+func (o *owner) give(root string, unlabelled func(error)) error {
 	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
@@ -47,11 +47,12 @@ func (o *owner) give(root string) error {
 		if err := os.Lchown(path, o.uid, o.gid); err != nil {
 			return err
 		}
-		if o.label == nil {
+		if unlabelled == nil || o.label == nil {
 			return nil
 		}
-		if err := unix.Lsetxattr(path, selinux, o.label, 0); err != nil && !errors.Is(err, unix.EOPNOTSUPP) {
-			return &os.PathError{Op: "set the SELinux label of", Path: path, Err: err}
+		if err := unix.Lsetxattr(path, selinux, o.label, 0); err != nil {
+			unlabelled(&os.PathError{Op: "set the SELinux label of", Path: path, Err: err})
+			unlabelled = nil
 		}
 		return nil
 	})

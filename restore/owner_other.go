@@ -15,7 +15,7 @@ type owner struct {
 
 func ownerOf(string) (*owner, error) { return nil, errors.ErrUnsupported }
 
-func (o *owner) give(string) error { return nil }
+func (o *owner) give(string, func(error)) error { return nil }
 
 func (o *owner) mayGive() bool { return false }
 
