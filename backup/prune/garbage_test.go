@@ -1,0 +1,132 @@
+package prune_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"iter"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/lifeboat-dr/lifeboat/catalog"
+	"github.com/lifeboat-dr/lifeboat/retention"
+	"github.com/lifeboat-dr/lifeboat/sinks"
+)
+
+// A keeper is a store that keeps more than it lists: parts of uploads, and what is behind delete markers.
+type keeper struct {
+	*watched
+	uploads []sinks.Upload
+	aborted []string
+	hidden  []string
+	err     error // of listing what is hidden
+}
+
+func (k *keeper) Uploads(_ context.Context, prefix string) iter.Seq2[sinks.Upload, error] {
+	return func(yield func(sinks.Upload, error) bool) {
+		for _, u := range k.uploads {
+			if strings.HasPrefix(u.Key, prefix) && !yield(u, nil) {
+				return
+			}
+		}
+	}
+}
+
+func (k *keeper) Abort(_ context.Context, u sinks.Upload) error {
+	k.aborted = append(k.aborted, u.ID)
+	return nil
+}
+
+func (k *keeper) Versions(context.Context, string) ([]sinks.Version, error) { return nil, nil }
+
+func (k *keeper) OpenVersion(context.Context, string, string, int64) (io.ReadCloser, error) {
+	return nil, errors.New("there is none")
+}
+
+func (k *keeper) Hidden(_ context.Context, prefix string) iter.Seq2[sinks.Object, error] {
+	return func(yield func(sinks.Object, error) bool) {
+		if k.err != nil {
+			yield(sinks.Object{}, k.err)
+			return
+		}
+		for _, key := range k.hidden {
+			if strings.HasPrefix(key, prefix) && !yield(sinks.Object{Key: key}, nil) {
+				return
+			}
+		}
+	}
+}
+
+// List shows the payloads without a manifest as three days old.
+func (k *keeper) List(ctx context.Context, prefix string) iter.Seq2[sinks.Object, error] {
+	return func(yield func(sinks.Object, error) bool) {
+		for o, err := range k.watched.List(ctx, prefix) {
+			if strings.Contains(o.Key, "-aaaaa") {
+				o.ModTime = o.ModTime.AddDate(0, 0, -3)
+			}
+			if !yield(o, err) {
+				return
+			}
+		}
+	}
+}
+
+func TestUploadsThatNobodyWillCompleteAreGivenUp(t *testing.T) {
+	t.Parallel()
+	h := newHouse(1)
+	k := &keeper{watched: h.watched[0], uploads: []sinks.Upload{
+		{Key: "v1/prod/snapshots/a", ID: "old", Started: time.Now().Add(-25 * time.Hour)},
+		{Key: "v1/prod/snapshots/b", ID: "under way", Started: time.Now().Add(-23 * time.Hour)},
+		{Key: "v1/other/snapshots/c", ID: "another cluster's", Started: time.Now().Add(-25 * time.Hour)},
+	}}
+	h.ss[0].Sink = k
+	h.backups(t, 2)
+	plan := h.look(t, retention.Policy{Last: 5})
+	if len(plan.Garbage) != 1 || plan.Garbage[0].Uploads != 1 || len(k.aborted) > 0 {
+		t.Errorf("planned %+v, given up %q", plan.Garbage, k.aborted)
+	}
+	r, err := plan.Apply(t.Context())
+	if err != nil || r.Uploads != 1 || len(k.aborted) != 1 || k.aborted[0] != "old" {
+		t.Errorf("%+v, %v, given up %q", r, err, k.aborted)
+	}
+}
+
+// Whoever may hide manifests and not remove them must not have prune do the rest.
+func TestWhatBelongsToAHiddenManifestIsNotCollected(t *testing.T) {
+	t.Parallel()
+	h := newHouse(1)
+	k := &keeper{watched: h.watched[0]}
+	h.ss[0].Sink = k
+	h.backups(t, 2)
+	var keys []string
+	for _, id := range []catalog.ID{"20261101T000000Z-r7-aaaaa1", "20261101T000000Z-r7-aaaaa2"} {
+		keys = append(keys, catalog.SealedKey("prod", id, true))
+		if err := k.Put(t.Context(), keys[len(keys)-1], strings.NewReader("x"), 1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	k.hidden = []string{catalog.ManifestKey("prod", "20261101T000000Z-r7-aaaaa1")}
+	k.err = errors.New("the versions cannot be listed")
+	if plan := h.look(t, retention.Policy{Last: 5}); len(plan.Garbage) > 0 || len(plan.Warnings) != 1 || !strings.Contains(plan.Warnings[0], "the versions cannot be listed") {
+		t.Errorf("%+v, warnings %q", plan.Garbage, plan.Warnings)
+	}
+	k.err = nil
+	plan := h.look(t, retention.Policy{Last: 5})
+	if len(plan.Warnings) != 1 || !strings.Contains(plan.Warnings[0], "hidden behind delete markers") {
+		t.Errorf("warnings %q", plan.Warnings)
+	}
+	r, err := plan.Apply(t.Context())
+	if err != nil || r.Orphans != 1 || r.Bytes != 1 {
+		t.Errorf("%+v, %v", r, err)
+	}
+	for i, key := range keys {
+		there := false
+		for _, err := range k.List(t.Context(), key) {
+			there = err == nil
+		}
+		if there != (i == 0) {
+			t.Errorf("%s is there: %t", key, there)
+		}
+	}
+}
