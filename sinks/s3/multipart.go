@@ -13,7 +13,7 @@ import (
 
 const (
 	maxParts     = 10_000
-	abortTimeout = 5 * time.Second
+	abortTimeout = 15 * time.Second
 	maxRounds    = 3
 )
 
