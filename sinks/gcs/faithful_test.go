@@ -3,15 +3,12 @@ package gcs_test
 import (
 	"bytes"
 	"errors"
-	"io/fs"
 	"net/http"
-	"slices"
-	"strings"
 	"testing"
 
 	"github.com/lifeboat-dr/lifeboat/e2e/lab"
 	"github.com/lifeboat-dr/lifeboat/sinks"
-	"github.com/lifeboat-dr/lifeboat/sinks/conform"
+	"github.com/lifeboat-dr/lifeboat/sinks/conform/conformtest"
 )
 
 // notEnforced is what Google Cloud Storage holds and the server of these tests does not, each with how to find out. Should one
@@ -93,26 +90,6 @@ func (p place) patch(t *testing.T, key, change string) {
 // TestOfEightRacingCreatorsOneWins races them again and again: a race that is lost once in a hundred times loses backups.
 func TestOfEightRacingCreatorsOneWins(t *testing.T) {
 	t.Parallel()
-	rounds := 20
-	if lab.Long() {
-		rounds = 200
-	}
 	server := lab.StartGCS(t)
-	p := place{GCS: server, bucket: server.Bucket(t)}
-	s := p.sink(t, nil)
-	races := slices.DeleteFunc(conform.Checks(), func(c sinks.Check) bool { return !strings.HasPrefix(c.Name, "of eight racing") })
-	if len(races) != 2 {
-		t.Fatalf("%d checks are races", len(races))
-	}
-	for _, c := range races {
-		for range rounds {
-			if err := c.Run(t.Context(), s, ""); err != nil {
-				t.Fatalf("%s: %v", c.Name, err)
-			}
-		}
-	}
-	if _, err := s.Open(t.Context(), "none", 0); !errors.Is(err, fs.ErrNotExist) {
-		t.Error(err)
-	}
-	lab.Report(t, "%d races of eight creators on the GCS server, one winner each", 2*rounds)
+	conformtest.Race(t, "fake-gcs-server", place{GCS: server, bucket: server.Bucket(t)}.sink(t, nil), "")
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/lifeboat-dr/lifeboat/e2e/lab"
 	"github.com/lifeboat-dr/lifeboat/sinks"
 	"github.com/lifeboat-dr/lifeboat/sinks/conform"
+	"github.com/lifeboat-dr/lifeboat/sinks/conform/conformtest"
 	"github.com/lifeboat-dr/lifeboat/sinks/gcs"
 )
 
@@ -204,13 +205,7 @@ func contractTests() map[string]func(*testing.T, place) {
 	return map[string]func(*testing.T, place){
 		"the contract": func(t *testing.T, p place) {
 			s := p.sink(t, nil)
-			for _, c := range conform.Checks() {
-				t.Run(c.Name, func(t *testing.T) {
-					if err := c.Run(t.Context(), s, ""); err != nil {
-						t.Error(err)
-					}
-				})
-			}
+			conformtest.Run(t, "fake-gcs-server", s, "")
 			for o, err := range s.List(t.Context(), "") {
 				t.Errorf("left behind: %+v, %v", o, err)
 			}
