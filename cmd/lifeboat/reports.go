@@ -26,7 +26,7 @@ type reporter struct {
 	signers []note.Signer
 	off     bool
 
-	mu     sync.Mutex
+	mu     sync.Mutex // also of what is said
 	closed map[string]bool // sinks that this credential may not write into
 }
 
@@ -51,20 +51,30 @@ func (w *reporter) write(ctx context.Context, e catalog.Entry, r catalog.Report)
 	}
 	r.ID, r.Cluster, r.Time, r.Tool = e.ID, e.Cluster, w.g.now(), version
 	for _, s := range w.b.holding(e) {
-		w.mu.Lock()
-		closed := w.closed[s.Name]
-		w.mu.Unlock()
-		if closed {
+		if w.isClosed(s.Name) {
 			continue
 		}
-		switch err := catalog.PutReport(ctx, s, r, w.signers...); {
-		case errors.Is(err, fs.ErrPermission):
-			w.mu.Lock()
-			w.closed[s.Name] = true
-			w.mu.Unlock()
-			w.g.warnf("no report is left in %s: this credential may not write there (--no-report says that this is meant): %v", s.Name, err)
-		case err != nil:
-			w.g.warnf("the report could not be written: %v", err)
+		if err := catalog.PutReport(ctx, s, r, w.signers...); err != nil {
+			w.failed(s.Name, err)
 		}
+	}
+}
+
+func (w *reporter) isClosed(sink string) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.closed[sink]
+}
+
+// failed warns, once where the credential is to blame. Several backups may be worked on at a time.
+func (w *reporter) failed(sink string, err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	switch {
+	case !errors.Is(err, fs.ErrPermission):
+		w.g.warnf("the report could not be written: %v", err)
+	case !w.closed[sink]:
+		w.closed[sink] = true
+		w.g.warnf("no report is left in %s: this credential may not write there (--no-report says that this is meant): %v", sink, err)
 	}
 }
