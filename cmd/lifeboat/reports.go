@@ -26,7 +26,7 @@ type reporter struct {
 	signers []note.Signer
 	off     bool
 
-	mu     sync.Mutex // also of what is said
+	mu     sync.Mutex      // also of what is said
 	closed map[string]bool // sinks that this credential may not write into
 }
 
