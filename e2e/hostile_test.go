@@ -163,6 +163,7 @@ func (s *story) unfold(t *testing.T) {
 	oldest, middle, newest := s.backups[0], s.backups[1], s.backups[2]
 	all := []string{oldest.ID, middle.ID, newest.ID}
 	s.lockHolds(t)
+	s.pruned(t)
 
 	garbage := make([]byte, newest.Sealed.Size)
 	_, _ = rand.Read(garbage)
@@ -180,6 +181,7 @@ func (s *story) unfold(t *testing.T) {
 	says(t, r.stdout+r.stderr, "somebody has overwritten or hidden it", "which is whole", "(version ")
 	r = s.reading(t, 7, "verify", "latest", "--deep", "--identity", s.keys.identity)
 	says(t, r.stdout+r.stderr, "which is whole", "(version ")
+	s.pruned(t)
 	says(t, s.restores(t, "latest", newest).stdout, "(version ")
 	s.restores(t, middle.ID, middle)
 	s.restores(t, oldest.ID, oldest)
@@ -193,11 +195,22 @@ func (s *story) unfold(t *testing.T) {
 		t.Errorf("with two hidden, listed are %q, hidden %q", ids, hidden)
 	}
 	says(t, stderr, fmt.Sprintf("2 backups are hidden behind delete markers in %s", s.url[:20]), "the newest is "+newest.ID)
+	s.pruned(t)
 	says(t, s.restores(t, newest.ID, newest).stderr, "hidden behind a delete marker")
 	s.restores(t, oldest.ID, oldest)
 	s.hide(t, middle.manifest())
 	r = s.reading(t, 6, "restore", "latest", "--cluster", "default", "--identity", s.keys.identity, "--out", filepath.Join(t.TempDir(), "out"))
 	says(t, r.stderr, "3 are hidden behind delete markers, the newest is "+newest.ID)
+}
+
+// pruned runs the most thorough prune there is; what it may not remove is no failure, and all of it stays.
+func (s *story) pruned(t *testing.T) {
+	t.Helper()
+	before := countVersions(t, s.server, s.bucket)
+	s.reading(t, 0, "prune", "--last", "1", "--floor", "1", "--apply", "--all")
+	if after := countVersions(t, s.server, s.bucket); after < before {
+		t.Errorf("prune took %d of %d objects, versions and markers from a locked bucket", before-after, before)
+	}
 }
 
 // lockHolds tries to remove every version there is.
