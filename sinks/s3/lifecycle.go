@@ -94,7 +94,7 @@ func meddling(r types.LifecycleRule, lockDays int) map[string]string {
 func rulePrefix(r types.LifecycleRule) (prefix string, all bool) {
 	switch f := r.Filter; {
 	case f == nil:
-		return aws.ToString(r.Prefix), true // as rules were written before there were filters
+		return "", true // a rule from before there were filters: better told once too often
 	case f.And != nil:
 		and := f.And
 		return aws.ToString(and.Prefix), len(and.Tags) == 0 && and.ObjectSizeGreaterThan == nil && and.ObjectSizeLessThan == nil
