@@ -140,9 +140,13 @@ func TestCredentialsWithThePrintedPoliciesDoTheirJobAndNoMore(t *testing.T) {
 		}
 	})
 	t.Run("SinkCheckRemovesByAnotherCredential", func(t *testing.T) {
+		before := g.count(t)
 		r := lifeboatWith(t, g.writer.Env, "sink", "check", g.url, "--remover-credentials-file", g.minio.CredentialsFile).must(t, 0)
 		if strings.Contains(r.stderr, "stay in") || strings.Contains(r.stdout, "not tested") {
 			t.Errorf("stdout:\n%s\nstderr:\n%s", r.stdout, r.stderr)
+		}
+		if after := g.count(t); after != before {
+			t.Errorf("there were %d objects, versions and markers in the bucket, now there are %d", before, after)
 		}
 	})
 	t.Run("APrunerRemovesAndPutsNothing", func(t *testing.T) {
@@ -161,4 +165,18 @@ func TestCredentialsWithThePrintedPoliciesDoTheirJobAndNoMore(t *testing.T) {
 			t.Errorf("it is still listed:\n%s", r.stdout)
 		}
 	})
+}
+
+// count counts everything a bucket keeps, what is overwritten or hidden too.
+func (g *guarded) count(t *testing.T) (n int) {
+	t.Helper()
+	pages := s3.NewListObjectVersionsPaginator(g.minio.Client(), &s3.ListObjectVersionsInput{Bucket: &g.bucket})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		n += len(page.Versions) + len(page.DeleteMarkers)
+	}
+	return n
 }
