@@ -30,7 +30,12 @@ func TestPruneRemovesNothingElseWhateverCallFails(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			p := newPruning(t, sceneOf(t, from...))
+			s := sceneOf(t, from...)
+			s.store = func() sinks.Sink { return dated{mem.New()} }
+			for i := range s.held {
+				s.held[i][orphan] = []byte("half a backup")
+			}
+			p := newPruning(t, s, len(s.held))
 			if frozen := len(p.due) == 0; frozen != (name == "prune a frozen") {
 				t.Fatalf("to be removed are %v", p.due)
 			}
@@ -39,21 +44,17 @@ func TestPruneRemovesNothingElseWhateverCallFails(t *testing.T) {
 	}
 }
 
-// A pruning is a scene with garbage in it, and what prune has to do there.
+// A pruning is a scene and what prune has to do there.
 type pruning struct {
 	*scene
 	due map[catalog.ID]bool
 }
 
-func newPruning(t *testing.T, s *scene) *pruning {
+func newPruning(t *testing.T, s *scene, orphans int) *pruning {
 	t.Helper()
-	s.store = func() sinks.Sink { return dated{mem.New()} }
-	for i := range s.held {
-		s.held[i][orphan] = []byte("half a backup")
-	}
 	p := &pruning{s, make(map[catalog.ID]bool)}
 	plan, err := prune.Look(t.Context(), p.options(s.set(t)))
-	if err != nil || len(plan.Garbage) != 2 {
+	if err != nil || len(plan.Garbage) != orphans {
 		t.Fatal(err, plan)
 	}
 	for _, l := range plan.Removals() {
