@@ -14,7 +14,6 @@ import (
 
 	"github.com/lifeboat-dr/lifeboat/sinks"
 	"github.com/lifeboat-dr/lifeboat/sinks/file"
-	"github.com/lifeboat-dr/lifeboat/sinks/s3"
 )
 
 // ErrUsage is matched when a URL, or a file that goes with it, cannot be used as it is. Nothing has been asked of any store then.
@@ -32,7 +31,7 @@ type Options struct {
 
 // URL opens a sink:
 //
-//	s3://bucket/prefix?region=R&endpoint=URL&path-style=true
+//	s3://bucket/prefix?region=R&endpoint=URL&path-style=true&lock-mode=governance&lock-days=N (and more, see docs/configuration.md)
 //	gs://bucket/prefix?endpoint=URL&anonymous=true
 //	file:///directory
 //
@@ -104,26 +103,6 @@ func openFile(raw string, u *url.URL, o Options) (sinks.Sink, error) {
 	return wrap(file.New(dir))
 }
 
-func openS3(ctx context.Context, raw string, u *url.URL, o Options) (sinks.Sink, error) {
-	options := s3.Options{Bucket: u.Host, Prefix: strings.Trim(u.Path, "/"), CredentialsFile: o.CredentialsFile, CAFile: o.CAFile, PartSize: o.PartSize, Log: o.Log}
-	switch {
-	case u.Host == "":
-		return nil, usage(raw, "it names no bucket", "write s3://bucket/prefix")
-	case strings.Trim(u.Host, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") != "":
-		return nil, usage(raw, "the bucket's name has characters no bucket has", "write s3://bucket/prefix, and the store's address as endpoint=")
-	}
-	if err := checkPrefix(raw, options.Prefix); err != nil {
-		return nil, err
-	}
-	err := parameters(raw, u, "write ?region=R&endpoint=URL&path-style=true", func(name, value string) (why, hint string) {
-		return parameter(&options, name, value)
-	})
-	if err != nil {
-		return nil, err
-	}
-	return wrap(s3.New(ctx, options))
-}
-
 func checkPrefix(raw, prefix string) error {
 	if prefix != "" && (sinks.CheckKey(prefix) != nil || len(prefix) >= sinks.MaxPrefix) {
 		return usage(raw, "the prefix is too long or has empty segments or unusual characters", "write names with one slash between them")
@@ -158,29 +137,6 @@ func endpoint(value string) (address, why, hint string) {
 		return "", "the endpoint has more than scheme, host and port", "write endpoint=https://host:port"
 	}
 	return e.Scheme + "://" + e.Host, "", ""
-}
-
-// parameter takes one parameter of an s3 URL, or says why not. Values are not repeated in messages.
-func parameter(o *s3.Options, name, value string) (why, hint string) {
-	switch name {
-	case "region":
-		if strings.Trim(value, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") != "" {
-			return "the region has characters no region has", "write a name like eu-central-1"
-		}
-		o.Region = value
-	case "endpoint":
-		o.Endpoint, why, hint = endpoint(value)
-		return why, hint
-	case "path-style":
-		on, err := strconv.ParseBool(value)
-		if err != nil {
-			return "path-style is neither true nor false", "write path-style=true or path-style=false"
-		}
-		o.PathStyle = &on
-	default:
-		return "the parameter " + strconv.Quote(name) + " is not known", "known are region, endpoint and path-style"
-	}
-	return "", ""
 }
 
 // wrap keeps a nil *T from becoming a sink that is not nil, and calls what New finds out without asking anybody a usage error.

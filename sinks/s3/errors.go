@@ -142,7 +142,7 @@ func (op *operation) explanation(err error) explanation {
 	case "PermanentRedirect", "TemporaryRedirect", "MovedPermanently", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException":
 		return explanation{"the bucket is in another region", errRegion, "add region=… to the URL"}
 	case "NotImplemented":
-		return explanation{"the store cannot do this", nil, "it lacks conditional writes (If-None-Match) or something else that is needed"}
+		return explanation{"the store cannot do this", nil, "it lacks something that is needed; if that is conditional writes (If-None-Match), add conditional-writes=false to the URL"}
 	case "XMinioStorageFull", "QuotaExceeded", "InsufficientStorage", "XMinioAdminBucketQuotaExceeded":
 		return explanation{"the store is full", nil, "free some space there, or raise the quota"}
 	}

@@ -36,11 +36,11 @@ func (u *upload) parts(ctx context.Context) error {
 
 func (u *upload) inParts(ctx context.Context) error {
 	creation := u.attempt()
-	created, err := u.client.CreateMultipartUpload(ctx, &s3.CreateMultipartUploadInput{
+	created, err := u.client.CreateMultipartUpload(ctx, u.storeParts(&s3.CreateMultipartUploadInput{
 		Bucket:   &u.o.Bucket,
 		Key:      &u.key,
 		Metadata: u.metadata,
-	}, creation.option)
+	}), creation.option)
 	if creation.unsure {
 		defer u.strays(ctx)
 	}
@@ -58,7 +58,7 @@ func (u *upload) inParts(ctx context.Context) error {
 		Bucket:          &u.o.Bucket,
 		Key:             &u.key,
 		UploadId:        created.UploadId,
-		IfNoneMatch:     aws.String("*"),
+		IfNoneMatch:     u.onlyNew(),
 		MultipartUpload: &types.CompletedMultipartUpload{Parts: parts},
 	}, completion.option)
 	if err != nil {

@@ -43,5 +43,8 @@ func (op *operation) needs(err error) string {
 }
 
 func (op *operation) needsToPut() string {
+	if op.s.o.LockMode != "" {
+		return "s3:PutObject, s3:PutObjectRetention and s3:AbortMultipartUpload"
+	}
 	return "s3:PutObject and s3:AbortMultipartUpload"
 }

@@ -32,6 +32,9 @@ func (s *Sink) Policy(role sinks.Role) string {
 	case sinks.Writer:
 		p.Statement = append(s.creating(), s.objects("ReadBack", "s3:GetObject"), s.objects("GiveUpUploads", "s3:AbortMultipartUpload"),
 			s.listing("s3:ListBucket"), s.bucket("FindUnfinishedUploads", "s3:ListBucketMultipartUploads"))
+		if s.o.LockMode != "" {
+			p.Statement = append(p.Statement, s.objects("Lock", "s3:PutObjectRetention"))
+		}
 	case sinks.Pruner:
 		p.Statement = []iamStatement{
 			s.objects("Read", "s3:GetObject", "s3:GetObjectVersion"),

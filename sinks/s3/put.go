@@ -10,7 +10,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"github.com/lifeboat-dr/lifeboat/sinks"
@@ -42,9 +41,12 @@ func (s *Sink) Put(ctx context.Context, key string, body io.ReaderAt, size int64
 	u := &upload{Sink: s, op: op, key: s.prefix + key, body: &source{body: body}, size: size}
 	u.metadata = map[string]string{putName: rand.Text()}
 	var err error
-	if size <= s.o.PartSize {
+	switch {
+	case s.o.Unconditional:
+		err = u.unconditionally(ctx)
+	case size <= s.o.PartSize:
 		err = u.whole(ctx)
-	} else {
+	default:
 		err = u.parts(ctx)
 	}
 	if broken := u.body.broken(); err != nil && broken != nil {
@@ -56,14 +58,18 @@ func (s *Sink) Put(ctx context.Context, key string, body io.ReaderAt, size int64
 // whole puts the object with one request.
 func (u *upload) whole(ctx context.Context) error {
 	a := u.attempt()
-	_, err := u.client.PutObject(ctx, &s3.PutObjectInput{
+	in := &s3.PutObjectInput{
 		Bucket:        &u.o.Bucket,
 		Key:           &u.key,
 		Body:          io.NewSectionReader(u.body, 0, u.size),
 		ContentLength: &u.size,
-		IfNoneMatch:   aws.String("*"),
+		IfNoneMatch:   u.onlyNew(),
 		Metadata:      u.metadata,
-	}, a.option)
+	}
+	if err := u.store(in); err != nil {
+		return err
+	}
+	_, err := u.client.PutObject(ctx, in, a.option)
 	return u.settle(ctx, a, err)
 }
 
@@ -79,9 +85,9 @@ func (u *upload) settle(ctx context.Context, a *attempt, err error) error {
 		ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), lookTimeout)
 		defer cancel()
 	}
-	head, lookErr := u.client.HeadObject(ctx, &s3.HeadObjectInput{Bucket: &u.o.Bucket, Key: &u.key}, u.op.attempt().option)
+	head, lookErr := u.look(ctx)
 	switch {
-	case lookErr == nil && aws.ToInt64(head.ContentLength) == u.size && head.Metadata[putName] == u.metadata[putName]:
+	case lookErr == nil && u.mine(head):
 		u.o.Log.Info("an upload has succeeded whose answer was lost", "sink", u.String(), "key", u.op.key, "err", err)
 		return nil
 	case lookErr == nil:

@@ -1,6 +1,6 @@
 // Package s3 keeps objects in a bucket of Amazon S3, or of anything that speaks its protocol.
 //
-// It never overwrites (every write is conditional), never creates or configures a bucket, and never follows a redirect
+// It never overwrites (every write is conditional, unless the store cannot do that), never creates or configures a bucket, and never follows a redirect
 // to another place. Uploads in parts are its own, over the plain client: the parts are read from the caller's body as they
 // are sent, and nothing is buffered.
 package s3
@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -32,6 +33,13 @@ type Options struct {
 
 	CredentialsFile string // AWS shared credentials file, profile "default"; default: AWS's own chain
 	CAFile          string // certificates (PEM) to trust besides the system's
+
+	StorageClass  string // of new objects; default: the bucket's
+	Encryption    string // of new objects by the store: AES256 or aws:kms; default: the bucket's
+	KMSKey        string // id of the key for aws:kms; default: the account's
+	LockMode      string // governance or compliance: new objects cannot be removed for LockDays; default: the bucket's
+	LockDays      int
+	Unconditional bool // the store has no conditional writes: look first, and rely on names that nobody else chooses
 
 	PartSize int64         // bytes; objects up to this size are put at once; 16 MiB by default, stores refuse less than 5
 	Parallel int           // parts under way at once; default 4
@@ -56,6 +64,7 @@ type Sink struct {
 	o        Options
 	prefix   string      // empty, or ending in a slash
 	answered atomic.Bool // once it has proved to be a store
+	warned   sync.Once   // of what Unconditional means
 }
 
 // New prepares a sink. The network is left alone until the first call; what can be wrong by itself is found out now.
@@ -95,10 +104,11 @@ func check(o Options) error {
 			return sinks.Because("the prefix cannot be used: "+err.Error(), fs.ErrInvalid)
 		}
 	}
-	return nil
+	return checkStoring(o)
 }
 
-// String returns the sink's URL, as package open reads it. It has no credentials in it.
+// String returns the sink's URL, as package open reads it: the address only, so that a place keeps its name when the way of storing
+// things there changes. It has no credentials in it.
 func (s *Sink) String() string {
 	u := url.URL{Scheme: "s3", Host: s.o.Bucket, Path: s.o.Prefix}
 	var query []string

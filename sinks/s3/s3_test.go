@@ -37,13 +37,13 @@ func TestAgainstMinIO(t *testing.T) {
 	t.Parallel()
 	runAgainst(t, lab.StartMinIO(t),
 		contractTests(), uploadTests(), unfinishedTests(), deletionTests(), versionTests(), wrongCredentialsTests(), wrongPlaceTests(), tlsTests(), wrongTLSTests(),
-		putFaultTests(), retryTests(), everyRequestTests(), openFaultTests(), slowDownloadTests(), postureTests(), keyTests())
+		putFaultTests(), retryTests(), everyRequestTests(), openFaultTests(), slowDownloadTests(), postureTests(), keyTests(), storingTests(), unconditionalTests())
 }
 
 // TestAgainstVersityGW does so with what a second server may answer otherwise.
 func TestAgainstVersityGW(t *testing.T) {
 	t.Parallel()
-	runAgainst(t, lab.StartVersityGW(t), contractTests(), unfinishedTests(), deletionTests(), versionTests(), putFaultTests(), everyRequestTests())
+	runAgainst(t, lab.StartVersityGW(t), contractTests(), unfinishedTests(), deletionTests(), versionTests(), putFaultTests(), everyRequestTests(), storingTests())
 }
 
 func runAgainst(t *testing.T, server *lab.S3, groups ...map[string]func(*testing.T, place)) {
