@@ -204,6 +204,31 @@ func TestASinkThatReplacesIsFailed(t *testing.T) {
 	}
 }
 
+// unconditional is a sink whose store has no conditional writes, and that was told so.
+type unconditional struct{ *altered }
+
+func (unconditional) Conditional() bool { return false }
+
+func TestALostRaceIsAdviceWhereConditionalWritesAreTurnedOff(t *testing.T) {
+	t.Parallel()
+	inner := mem.New()
+	s := unconditional{&altered{Sink: inner, put: func(ctx context.Context, key string, body io.ReaderAt, size int64) error {
+		if strings.Contains(key, "race") || strings.Contains(key, "racing") {
+			_ = inner.Delete(ctx, key) // the last one stays
+		}
+		return inner.Put(ctx, key, body, size)
+	}}}
+	r := run(t, s, examine.Options{})
+	if broken := r.Failed(); len(broken) > 0 {
+		t.Errorf("broken: %q", broken)
+	}
+	for _, c := range conform.Races() {
+		if res := of(r, c.Name); res.State != examine.Advice || !strings.Contains(res.Detail, "turned off") {
+			t.Errorf("%s: %+v", c.Name, res)
+		}
+	}
+}
+
 func TestAnInterruptedCheckLeavesNothing(t *testing.T) {
 	t.Parallel()
 	for _, after := range []int{1, 10, 30} {

@@ -245,7 +245,8 @@ func able(t *testing.T, bits int) sinks.Sink {
 	t.Helper()
 	m, u, e := filled(t), unfinished{new(int)}, examined{}
 	return []sinks.Sink{
-		m, versions{m},
+		m,
+		versions{m},
 		struct {
 			*mem.Sink
 			unfinished

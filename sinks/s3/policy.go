@@ -32,6 +32,9 @@ func (s *Sink) Policy(role sinks.Role) string {
 	case sinks.Writer:
 		p.Statement = append(s.creating(), s.objects("ReadBack", "s3:GetObject"), s.objects("GiveUpUploads", "s3:AbortMultipartUpload"),
 			s.listing("s3:ListBucket"), s.bucket("FindUnfinishedUploads", "s3:ListBucketMultipartUploads"))
+		if s.o.KMSKey != "" {
+			p.Statement = append(p.Statement, s.sealing("kms:GenerateDataKey", "kms:Decrypt"))
+		}
 		if s.o.LockMode != "" {
 			p.Statement = append(p.Statement, s.objects("Lock", "s3:PutObjectRetention"))
 		}
@@ -50,6 +53,9 @@ func (s *Sink) Policy(role sinks.Role) string {
 			s.objects("Read", "s3:GetObject", "s3:GetObjectVersion"),
 			s.listing("s3:ListBucket", "s3:ListBucketVersions"),
 		}
+	}
+	if role != sinks.Writer && s.o.KMSKey != "" {
+		p.Statement = append(p.Statement, s.sealing("kms:Decrypt"))
 	}
 	var text bytes.Buffer
 	e := json.NewEncoder(&text)
@@ -70,21 +76,32 @@ func (s *Sink) creating() []iamStatement {
 	return []iamStatement{whole, parts}
 }
 
+// sealing lets a credential use the key of the store's own encryption. An id that is no ARN is one of this account and region.
+func (s *Sink) sealing(actions ...string) iamStatement {
+	key := s.o.KMSKey
+	if !strings.HasPrefix(key, "arn:") {
+		key = "arn:" + s.partition() + ":kms:*:*:key/" + key
+	}
+	return iamStatement{Sid: "UseKey", Effect: "Allow", Action: actions, Resource: key}
+}
+
 // onAWS tells whether the store is Amazon's own.
 func (s *Sink) onAWS() bool {
 	return s.client.Options().BaseEndpoint == nil || strings.Contains(*s.client.Options().BaseEndpoint, ".amazonaws.com")
 }
 
-// arn begins the name of every resource; the partitions of China and GovCloud have names of their own.
-func (s *Sink) arn() string {
-	partition := "aws"
+// arn begins the name of every resource.
+func (s *Sink) arn() string { return "arn:" + s.partition() + ":s3:::" + s.o.Bucket }
+
+// partition is AWS's name for the part of the world: China and GovCloud have ones of their own.
+func (s *Sink) partition() string {
 	switch region := s.client.Options().Region; {
 	case strings.HasPrefix(region, "cn-"):
-		partition = "aws-cn"
+		return "aws-cn"
 	case strings.HasPrefix(region, "us-gov-"):
-		partition = "aws-us-gov"
+		return "aws-us-gov"
 	}
-	return "arn:" + partition + ":s3:::" + s.o.Bucket
+	return "aws"
 }
 
 func (s *Sink) objects(sid string, actions ...string) iamStatement {

@@ -183,3 +183,26 @@ func TestObjectsAreStoredAsWasAsked(t *testing.T) {
 		})
 	}
 }
+
+func TestPoliciesNameWhatStoringTakes(t *testing.T) {
+	t.Parallel()
+	s, err := s3.New(t.Context(), s3.Options{
+		Bucket: "b", Region: "eu-central-1", Encryption: "aws:kms", KMSKey: "1234", LockMode: "governance", LockDays: 1,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for role, wants := range map[sinks.Role][]string{
+		sinks.Writer:   {"kms:GenerateDataKey", "s3:PutObjectRetention", "arn:aws:kms:*:*:key/1234"},
+		sinks.Restorer: {"kms:Decrypt"},
+	} {
+		for _, want := range wants {
+			if policy := s.Policy(role); !strings.Contains(policy, want) {
+				t.Errorf("%v: %s is missing in %s", role, want, policy)
+			}
+		}
+	}
+	if policy := s.Policy(sinks.Restorer); strings.Contains(policy, "GenerateDataKey") || strings.Contains(policy, "Put") {
+		t.Errorf("a restorer may write: %s", policy)
+	}
+}

@@ -11,6 +11,9 @@ import (
 	"github.com/lifeboat-dr/lifeboat/sinks"
 )
 
+// Conditional implements [sinks.Conditional].
+func (s *Sink) Conditional() bool { return !s.o.Unconditional }
+
 // unconditionally puts the object into a store that would replace what is there. Nothing is replaced that was there before; of puts of one
 // key at the same time the last one stays, and more than one may believe that it is theirs. Backups are safe from that by their
 // names, which have a random part.
