@@ -175,13 +175,13 @@ func sweep(ctx context.Context, g *guard, prefix string) (left []sinks.Object, w
 }
 
 func removeAll(ctx context.Context, g *guard, prefix string) error {
-	var failed error
-	var mu sync.Mutex
+	var failed, listed error
+	var mu sync.Mutex // guards failed
 	var group errgroup.Group
 	group.SetLimit(16)
 	for o, err := range g.List(ctx, prefix) {
 		if err != nil {
-			failed = errors.Join(failed, err)
+			listed = err
 			break
 		}
 		group.Go(func() error {
@@ -194,5 +194,5 @@ func removeAll(ctx context.Context, g *guard, prefix string) error {
 		})
 	}
 	_ = group.Wait() // always nil
-	return failed
+	return errors.Join(failed, listed)
 }
