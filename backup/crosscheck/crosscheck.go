@@ -87,6 +87,9 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 		}
 	}
 	if n := r.compared(); n < 2 && len(r.broken) == 0 {
+		if len(found.Candidates) < 2 {
+			n = len(found.Candidates) // nobody was asked
+		}
 		return nil, &tooFewError{n, r.left}
 	}
 	return r.judge(ctx, found)
@@ -94,12 +97,16 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 
 // tooFewError: there is nothing to compare with.
 type tooFewError struct {
-	compared int
-	left     []string
+	able int // members that can give a snapshot
+	left []string
 }
 
 func (e *tooFewError) Error() string {
-	return fmt.Sprintf("a comparison takes two members, and %d gave a snapshot: %s", max(e.compared, 1), strings.Join(append([]string{"not compared"}, e.left...), "; "))
+	text := fmt.Sprintf("a comparison takes two members, and %d can give a snapshot", e.able)
+	if len(e.left) > 0 {
+		text += "; not compared: " + strings.Join(e.left, "; ")
+	}
+	return text
 }
 func (e *tooFewError) Unwrap() error { return snapshot.ErrUnavailable }
 func (e *tooFewError) Hint() string {
