@@ -117,6 +117,7 @@ func (r *runner) missed(e catalog.Entry) (missed []catalog.Named, report catalog
 			missed = append(missed, s)
 		}
 	}
+	report.Sinks = slices.Clone(report.Sinks) // the caller changes them, and the listing keeps its own
 	return missed, report
 }
 
