@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"time"
@@ -33,15 +32,7 @@ func Extract(ctx context.Context, p Plan, to string, d Deps) (done *Extracted, e
 	if to, err = cleanPath(to); err != nil {
 		return nil, err
 	}
-	if d.Log == nil {
-		d.Log = slog.New(slog.DiscardHandler)
-	}
-	if d.at == nil {
-		d.at = func(string) error { return nil }
-	}
-	if d.Now == nil {
-		d.Now = time.Now
-	}
+	d = d.settled()
 	if err := p.CheckExtract(d.Now(), to, d); err != nil {
 		return nil, err
 	}

@@ -47,6 +47,20 @@ type Deps struct {
 	at    func(point string) error // test: called at every point where something has just been done
 }
 
+// settled fills in what may be left out.
+func (d Deps) settled() Deps {
+	if d.Now == nil {
+		d.Now = time.Now
+	}
+	if d.Log == nil {
+		d.Log = slog.New(slog.DiscardHandler)
+	}
+	if d.at == nil {
+		d.at = func(string) error { return nil }
+	}
+	return d
+}
+
 // A Timing is how long a step took.
 type Timing struct {
 	Step Step          `json:"step"`
@@ -86,15 +100,7 @@ type Result struct {
 // *NoCopyError for a backup no sink has a whole copy of, and what matches crypto.ErrNoIdentity, crypto.ErrDamaged,
 // snapshot.ErrDamaged; or the context's cause.
 func Run(ctx context.Context, p Plan, d Deps) (res *Result, err error) {
-	if d.Now == nil {
-		d.Now = time.Now
-	}
-	if d.Log == nil {
-		d.Log = slog.New(slog.DiscardHandler)
-	}
-	if d.at == nil {
-		d.at = func(string) error { return nil }
-	}
+	d = d.settled()
 	if err := p.Check(ctx, d.Now(), d.Identities); err != nil {
 		return nil, err
 	}

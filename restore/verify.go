@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"os"
 	"time"
 
@@ -19,13 +18,8 @@ import (
 //
 // Errors are those of Run, and *UsageError if it takes an identity and Deps has none. Deps.Sinks is not used.
 func Verify(ctx context.Context, e catalog.Entry, sink catalog.Named, dir string, d Deps) (openedWith string, err error) {
+	d = d.settled()
 	d.Sinks = []catalog.Named{{Name: sink.Name, Sink: current{sink.Sink}}}
-	if d.Log == nil {
-		d.Log = slog.New(slog.DiscardHandler)
-	}
-	if d.at == nil {
-		d.at = func(string) error { return nil }
-	}
 	r := &runner{Deps: d, plan: &Plan{Source: FromBackup(e, string(e.ID))}, result: &Result{}}
 	if err := r.plan.checkIdentity(d.Identities); err != nil {
 		return "", err

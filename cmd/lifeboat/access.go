@@ -32,7 +32,7 @@ func (f *flags) bucket(ctx context.Context, g *global, cmd *cobra.Command) (*buc
 	}
 	b := &bucket{cluster: f.cluster}
 	for _, p := range places {
-		s, err := open.URL(ctx, p.url, open.Options{CredentialsFile: p.credentialsFile, CAFile: p.caFile, Log: g.logger()})
+		s, err := open.URL(ctx, p.url, p.options(g))
 		if err != nil {
 			return nil, err
 		}
@@ -45,6 +45,11 @@ func (f *flags) bucket(ctx context.Context, g *global, cmd *cobra.Command) (*buc
 	}
 	b.trust.AcceptUnsigned = f.acceptUnsigned
 	return b, nil
+}
+
+// options are what goes with opening a place.
+func (p sinkPlace) options(g *global) open.Options {
+	return open.Options{CredentialsFile: p.credentialsFile, CAFile: p.caFile, Log: g.logger()}
 }
 
 func trustOf(path string) (catalog.Trust, error) {

@@ -122,7 +122,7 @@ func (f *copyFlags) destination(ctx context.Context, g *global) (catalog.Named, 
 			place = sinkPlace{s.URL, s.CredentialsFile, s.CAFile}
 		}
 	}
-	s, err := open.URL(ctx, place.url, open.Options{CredentialsFile: place.credentialsFile, CAFile: place.caFile, Log: g.logger()})
+	s, err := open.URL(ctx, place.url, place.options(g))
 	if err != nil {
 		return catalog.Named{}, fmt.Errorf("--to: %w", err)
 	}

@@ -1,10 +1,6 @@
 package main
 
-import (
-	"github.com/spf13/cobra"
-
-	"github.com/lifeboat-dr/lifeboat/sinks/open"
-)
+import "github.com/spf13/cobra"
 
 func newSink(g *global) *cobra.Command {
 	cmd := &cobra.Command{
@@ -52,9 +48,4 @@ func (f *sinkFlags) places(cmd *cobra.Command, args []string) ([]sinkPlace, erro
 		}
 	}
 	return places, nil
-}
-
-// options are what goes with opening a place.
-func (p sinkPlace) options(g *global) open.Options {
-	return open.Options{CredentialsFile: p.credentialsFile, CAFile: p.caFile, Log: g.logger()}
 }
