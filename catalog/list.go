@@ -5,9 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
 	"slices"
-	"strings"
 
 	"golang.org/x/sync/errgroup"
 )
@@ -108,33 +106,6 @@ func List(ctx context.Context, ss []Named, cluster string, t Trust) (Listing, er
 		}
 	}
 	return l, nil
-}
-
-// Clusters names the clusters that have a manifest in any sink, sorted. It has to read the listing of every sink from end to end.
-// It is an error only if no sink can be read.
-func Clusters(ctx context.Context, ss []Named) ([]string, []*Problem, error) {
-	found := make([]map[string]bool, len(ss))
-	problems, err := eachSink(ctx, ss, func(ctx context.Context, i int) error {
-		found[i] = make(map[string]bool)
-		for o, err := range ss[i].List(ctx, root) {
-			if err != nil {
-				return err
-			}
-			name, rest, _ := strings.Cut(strings.TrimPrefix(o.Key, root), "/")
-			if strings.HasPrefix(rest, "manifests/") && CheckCluster(name) == nil {
-				found[i][name] = true
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		return nil, nil, err
-	}
-	all := make(map[string]bool)
-	for _, f := range found {
-		maps.Copy(all, f)
-	}
-	return slices.Sorted(maps.Keys(all)), problems, nil
 }
 
 // eachSink runs f for every sink at once. A failing sink is a problem, unless all fail or the context ended.
@@ -252,56 +223,6 @@ func readEntry(cluster string, f fetched, t Trust) (Entry, error) {
 		return Entry{}, fmt.Errorf("manifest: %w: it is the one of %s of cluster %s", ErrNotAuthentic, m.ID, m.Cluster)
 	}
 	return Entry{Manifest: m, Sig: sig, TextSHA256: TextSHA256(f.data)}, nil
-}
-
-// mergeMarks applies what was decided: of hold and release the last by key wins.
-func (l *Listing) mergeMarks(ss []Named, held []holdings, t Trust) {
-	decided := make(map[string]Mark)
-	ignored := make(map[string]bool)
-	for i := range held {
-		for _, f := range held[i].marks {
-			id, _, _, err := parseMarkKey(l.Cluster, f.key)
-			if err == nil {
-				err = f.err
-			}
-			var m Mark
-			if err == nil {
-				m, err = DecodeMark(f.key, f.data, t)
-			}
-			switch {
-			case err == nil:
-				decided[f.key] = m
-			case t.Verifiers != nil && errors.Is(err, ErrNotAuthentic):
-				ignored[f.key] = true
-			default:
-				l.Problems = append(l.Problems, &Problem{ss[i].Name, f.key, id, err})
-			}
-		}
-	}
-	for key := range ignored {
-		if _, elsewhere := decided[key]; !elsewhere {
-			l.IgnoredMarks++
-		}
-	}
-	byID := make(map[ID]int)
-	for i, e := range l.Entries {
-		byID[e.ID] = i
-	}
-	for _, key := range slices.Sorted(maps.Keys(decided)) {
-		m := decided[key]
-		i, ok := byID[m.ID]
-		if !ok { // of a backup that was removed
-			continue
-		}
-		switch m.Mark {
-		case MarkHold:
-			l.Entries[i].Held, l.Entries[i].HeldFor = true, m.Reason
-		case MarkRelease:
-			l.Entries[i].Held, l.Entries[i].HeldFor = false, ""
-		case MarkAccept:
-			l.Entries[i].Accepted = true
-		}
-	}
 }
 
 // clearUnseen ends the suspicion against the oldest lineage, where that was only that something older may have been in a sink

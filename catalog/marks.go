@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
+	"slices"
 	"time"
 
 	"golang.org/x/mod/sumdb/note"
@@ -105,4 +107,54 @@ func putNote(ctx context.Context, s Named, key string, id ID, data []byte) error
 		return &Problem{s.Name, key, id, fmt.Errorf("read back: %w", err)}
 	}
 	return &Problem{s.Name, key, id, fmt.Errorf("%w: read back as something else than was written", ErrDamaged)}
+}
+
+// mergeMarks applies what was decided: of hold and release the last by key wins.
+func (l *Listing) mergeMarks(ss []Named, held []holdings, t Trust) {
+	decided := make(map[string]Mark)
+	ignored := make(map[string]bool)
+	for i := range held {
+		for _, f := range held[i].marks {
+			id, _, _, err := parseMarkKey(l.Cluster, f.key)
+			if err == nil {
+				err = f.err
+			}
+			var m Mark
+			if err == nil {
+				m, err = DecodeMark(f.key, f.data, t)
+			}
+			switch {
+			case err == nil:
+				decided[f.key] = m
+			case t.Verifiers != nil && errors.Is(err, ErrNotAuthentic):
+				ignored[f.key] = true
+			default:
+				l.Problems = append(l.Problems, &Problem{ss[i].Name, f.key, id, err})
+			}
+		}
+	}
+	for key := range ignored {
+		if _, elsewhere := decided[key]; !elsewhere {
+			l.IgnoredMarks++
+		}
+	}
+	byID := make(map[ID]int)
+	for i, e := range l.Entries {
+		byID[e.ID] = i
+	}
+	for _, key := range slices.Sorted(maps.Keys(decided)) {
+		m := decided[key]
+		i, ok := byID[m.ID]
+		if !ok { // of a backup that was removed
+			continue
+		}
+		switch m.Mark {
+		case MarkHold:
+			l.Entries[i].Held, l.Entries[i].HeldFor = true, m.Reason
+		case MarkRelease:
+			l.Entries[i].Held, l.Entries[i].HeldFor = false, ""
+		case MarkAccept:
+			l.Entries[i].Accepted = true
+		}
+	}
 }
