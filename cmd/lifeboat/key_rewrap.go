@@ -26,10 +26,10 @@ func newKeyRewrap(g *global) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "rewrap (BACKUP … | --all) --identity FILE --to RECIPIENTS-FILE",
 		Short: "Give backups that are there to recipients that came later",
-		Long: `Give each BACKUP (an id, latest, before:TIME) or, with --all, every backup of the cluster to the recipients in the file of
---to. Of the backup only the first kilobytes are read; its key is sealed to each new recipient in a small file beside
-it, in every sink that holds it. The backup itself is not touched, and what is there already is left as it is, so it
-can be run again. restore, verify --deep and rehearse open with either; stock age cannot use these small files.
+		Long: `Give each BACKUP (an id, latest, latest-verified, before:TIME) or, with --all, every backup of the cluster to the
+recipients in the file of --to. Of the backup only the first kilobytes are read; its key is sealed to each new
+recipient in a small file beside it, in every sink that holds it. The backup itself is not touched, and what is there
+already is left as it is, so it can be run again. restore, verify --deep and rehearse open with either; stock age cannot use these small files.
 
 It revokes nothing: who had an old identity and a copy of a backup can still open it. New backups are sealed to the
 recipients of --recipients-file on the host that makes them: change that, too.
@@ -100,7 +100,7 @@ func (f *rewrapFlags) run(g *global, cmd *cobra.Command, selectors []string) err
 	if err := r.print(f.output); err != nil {
 		return err
 	}
-	return r.outcome(l)
+	return r.outcome(l, f.all)
 }
 
 // chosen are the backups that are meant, those that nobody needs a key for left out.
@@ -235,15 +235,18 @@ func (r *rewrapping) print(format string) error {
 }
 
 // outcome says what the table does not: that nobody lost access, and what could not be done.
-func (r *rewrapping) outcome(l catalog.Listing) error {
+func (r *rewrapping) outcome(l catalog.Listing, all bool) error {
 	done := slices.ContainsFunc(r.results, func(j rewrappedJSON) bool { return j.OK })
 	if done {
 		fmt.Fprintln(r.g.err, "lifeboat: this revokes nothing: an old identity opens what it could open before; new backups go to the recipients file of the host that makes them")
 	}
 	failed := r.failed
 	for _, p := range l.Problems {
-		if p.Key == "" {
+		switch {
+		case p.Key == "":
 			failed = append(failed, fmt.Errorf("what a sink holds is unknown: %w", p))
+		case all && p.ID != "" && p.Key == catalog.ManifestKey(l.Cluster, p.ID) && !errors.Is(p, catalog.ErrOverwritten): // it was meant, too
+			failed = append(failed, p)
 		}
 	}
 	if len(failed) > 0 && done {
