@@ -18,20 +18,20 @@ import (
 
 // The exit codes are a contract with scripts and with the chart's podFailurePolicy: a code never changes its meaning.
 const (
-	exitDone        = 0
-	exitUnexpected  = 1
-	exitUsage       = 2   // usage or configuration
-	exitPartly      = 3   // partly done: some sinks, or no quorum
-	exitEtcd        = 4   // etcd unreachable, unhealthy or forbidden
-	exitSink        = 5   // sink unreachable or forbidden
-	exitNoBackup    = 6   // no such backup
-	exitDamaged     = 7   // bytes that are not what was written
-	exitNoKey       = 8   // no key opens it
-	exitRefused     = 9   // refused for safety
-	exitRehearsal   = 10  // the rehearsal ran and failed
-	exitStale       = 11  // status: the newest usable backup is too old
-	exitNotAuthetic = 12  // signature or rollback
-	exitInterrupt   = 130 // SIGINT; SIGTERM is 143
+	exitDone         = 0
+	exitUnexpected   = 1
+	exitUsage        = 2   // usage or configuration
+	exitPartly       = 3   // partly done: some sinks, or no quorum
+	exitEtcd         = 4   // etcd unreachable, unhealthy or forbidden
+	exitSink         = 5   // sink unreachable or forbidden
+	exitNoBackup     = 6   // no such backup
+	exitDamaged      = 7   // bytes that are not what was written
+	exitNoKey        = 8   // no key opens it
+	exitRefused      = 9   // refused for safety
+	exitRehearsal    = 10  // the rehearsal ran and failed
+	exitStale        = 11  // status: the newest usable backup is too old
+	exitNotAuthentic = 12  // signature or rollback
+	exitInterrupt    = 130 // SIGINT; SIGTERM is 143
 )
 
 // usageError is a mistake in what was asked for; hint says what to write instead.
@@ -94,7 +94,7 @@ func exitCode(ctx context.Context, err error) int {
 	case errors.As(err, &late):
 		return exitUnexpected // whatever it was waiting for, that need not be at fault
 	case errors.Is(err, catalog.ErrNotAuthentic):
-		return exitNotAuthetic
+		return exitNotAuthentic
 	case errors.As(err, &refusal), errors.As(err, &unsafe), errors.Is(err, catalog.ErrUnsupported):
 		return exitRefused
 	case errors.Is(err, crypto.ErrNoIdentity):
@@ -153,7 +153,11 @@ func hintsOf(err error) []string {
 		}
 	}
 	walk(err)
-	if errors.Is(err, catalog.ErrNotAuthentic) {
+	var unexpected *notExpected
+	var disputed *catalog.DisputedError
+	switch {
+	case errors.As(err, &unexpected), errors.As(err, &disputed): // something was replaced, and going without signatures is the last thing to do
+	case errors.Is(err, catalog.ErrNotAuthentic):
 		hints = append(hints, "a backup from before signing was turned on opens with --accept-unsigned; after a change of keys the old public key must stay in --trusted-keys-file")
 	}
 	if errors.Is(err, snapshot.ErrSpool) {

@@ -125,7 +125,7 @@ func TestEveryFlipOfASignedManifestIsNotAuthenticOrKeepsItsText(t *testing.T) {
 		cases++
 		overwrite(t, b.manifest, flipped(whole, bit))
 		switch r := show(); {
-		case r.code == exitNotAuthetic:
+		case r.code == exitNotAuthentic:
 		case r.code == exitDone && r.stdout == before:
 			kept++
 		default:
@@ -135,7 +135,7 @@ func TestEveryFlipOfASignedManifestIsNotAuthenticOrKeepsItsText(t *testing.T) {
 	for size := 0; size < len(whole); size += stride() {
 		cases++
 		overwrite(t, b.manifest, whole[:size])
-		show().must(t, exitNotAuthetic)
+		show().must(t, exitNotAuthentic)
 	}
 	lab.Report(t, "%d cases: one in %d of all bits and lengths of a signed manifest of %d bytes; all refused but %d flips that leave its text as it was",
 		cases, stride(), len(whole), kept)
