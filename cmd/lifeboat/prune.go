@@ -156,7 +156,7 @@ func pruned(ctx context.Context, plan *prune.Plan, r *prune.Result, failed error
 	return &partlyDone{message, "what is listed is whole: mend the sink, then prune again", causes}
 }
 
-// lineageNumber numbers lineages in the order of their first backups, for eyes.
+// lineageNumbers numbers lineages in the order of their first backups, for eyes.
 func lineageNumbers(plan *prune.Plan) map[catalog.Lineage]int {
 	numbers := make(map[catalog.Lineage]int)
 	for _, l := range plan.Lines {
