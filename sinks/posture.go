@@ -16,8 +16,3 @@ type Examined interface {
 	// Examine looks at what concerns keys beginning with prefix. It returns what it has when ctx ends.
 	Examine(ctx context.Context, prefix string) []Finding
 }
-
-// Conditional is a sink that knows whether its store can be told to write only what is not there yet. One that does not say so can.
-type Conditional interface {
-	Conditional() bool
-}

@@ -8,8 +8,8 @@ import (
 	"github.com/lifeboat-dr/lifeboat/sinks"
 )
 
-// The optional interfaces of a sink are those of the sink behind it, no more and no fewer: who asks whether a sink can do something must
-// get the true answer.
+// The optional interfaces of a sink are those of the sink behind it: who asks whether a sink can do something must get the true answer.
+// Restricted and Conditional, which ask no store anything, are not passed on.
 
 // The calls of the optional interfaces. Steps of their listings count as those of List do. Examine cannot fail, and is no call.
 const (
