@@ -92,7 +92,7 @@ func shellWords(words []string) []string {
 	return split(words[2])
 }
 
-// expandPod replaces $(NAME) as the kubelet does, where the value is known; $$ is a dollar.
+// expandPod replaces $(NAME) as the kubelet does, where the value is known. What is left of it, take refuses.
 func expandPod(text string, env map[string]string) string {
 	var out strings.Builder
 	for {
