@@ -83,7 +83,7 @@ func terminal(t *testing.T, code int, prompt, answer string, args ...string) str
 		shown.Write(buf[:n])
 		if !typed && strings.Contains(shown.String(), prompt) {
 			typed = true
-			time.Sleep(300 * time.Millisecond) // as a person: the prompt is there a moment before the terminal is quiet
+			awaitQuiet(t, fd)
 			if _, err := io.WriteString(master, answer); err != nil {
 				t.Fatal(err)
 			}
@@ -103,6 +103,20 @@ func terminal(t *testing.T, code int, prompt, answer string, args ...string) str
 		t.Errorf("the terminal is left without its echo: %v", err)
 	}
 	return shown.String()
+}
+
+// awaitQuiet waits as a person does: the prompt is there a moment before the terminal shows no more what is typed.
+func awaitQuiet(t *testing.T, fd int) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		state, err := unix.IoctlGetTermios(fd, unix.TCGETS)
+		if err != nil || time.Now().After(deadline) {
+			t.Fatalf("a secret is asked for, and what is typed would show: %v", err)
+		}
+		if state.Lflag&unix.ECHO == 0 {
+			return
+		}
+	}
 }
 
 // TestSecretsAreAskedOnTheTerminalAndDoNotShow opens a backup with a passphrase and with the PIN of a real age plugin, typed on a real terminal;

@@ -33,8 +33,9 @@ func serve(t testing.TB, name string, cmd *exec.Cmd, logFile, url string, status
 		_ = cmd.Process.Kill()
 		<-ended
 	})
+	ask := http.Client{Timeout: ready} // one that takes a connection and says nothing does not serve either
 	for deadline := time.Now().Add(ready); ; {
-		resp, err := http.Get(url)
+		resp, err := ask.Get(url)
 		if err == nil {
 			_ = resp.Body.Close()
 			if resp.StatusCode == status {
