@@ -83,42 +83,6 @@ func (r *Result) Failed() []Delivery {
 	return failed
 }
 
-// A NoQuorumError says that no quorum vouches for the members' state, and AllowNoQuorum was not given. It is an unhealthy etcd, and
-// matches snapshot.ErrUnavailable.
-type NoQuorumError struct{ Causes []error }
-
-func (e *NoQuorumError) Error() string {
-	text := "the cluster has no quorum, so no member can prove that its data is current"
-	for _, c := range e.Causes {
-		text += "; " + c.Error()
-	}
-	return text
-}
-
-func (e *NoQuorumError) Unwrap() error { return snapshot.ErrUnavailable }
-
-// Hint tells what can be done with what is left.
-func (e *NoQuorumError) Hint() string {
-	return "bring the other members back first; to save what one of these has, although it may lack acknowledged writes, give --allow-no-quorum"
-}
-
-// An UncertainError is a run that ended after it had begun to commit: the backup may be there, whole, or not at all.
-type UncertainError struct {
-	ID  catalog.ID
-	Err error
-}
-
-func (e *UncertainError) Error() string {
-	return fmt.Sprintf("backup %s may be committed or not: %v", e.ID, e.Err)
-}
-
-func (e *UncertainError) Unwrap() error { return e.Err }
-
-// Hint tells how to find out.
-func (e *UncertainError) Hint() string {
-	return fmt.Sprintf("`lifeboat list` shows it if it is there, and then it is whole: `lifeboat verify %s`", e.ID)
-}
-
 // writeBackStep is in how large steps a spool is written to a disk that it shares with an etcd member, in bytes.
 const writeBackStep = 8 << 20
 

@@ -26,7 +26,7 @@ sink that holds it, signed where --signing-key-file is given; nothing is changed
 
 EXIT STATUS
   0 accepted in every sink that holds it, 2 usage, 3 in some of them only, 5 no sink could be used,
-  6 no such backup, 12 not authentic`,
+  6 no such backup, 12 not authentic, 130/143 interrupted`,
 		Args:        cobra.ExactArgs(1),
 		Annotations: map[string]string{onInterrupt: "the mark may be in some of the sinks; accept it again"},
 		RunE:        func(cmd *cobra.Command, args []string) error { return f.accept(g, cmd, args[0]) },

@@ -24,7 +24,7 @@ lifeboat; against someone with the bucket's keys only an object lock helps.
 
 EXIT STATUS
   0 held in every sink that holds it, 2 usage, 3 in some of them only, 5 no sink could be used, 6 no such backup,
-  12 not authentic`,
+  12 not authentic, 130/143 interrupted`,
 		Args:        cobra.ExactArgs(1),
 		Annotations: map[string]string{onInterrupt: "the mark may be in some of the sinks; hold it again"},
 		RunE:        func(cmd *cobra.Command, args []string) error { return f.hold(g, cmd, args[0]) },
@@ -44,7 +44,7 @@ writes a mark beside the manifest in every sink that holds it, signed where --si
 
 EXIT STATUS
   0 released in every sink that holds it, 2 usage, 3 in some of them only, 5 no sink could be used, 6 no such backup,
-  12 not authentic`,
+  12 not authentic, 130/143 interrupted`,
 		Args:        cobra.ExactArgs(1),
 		Annotations: map[string]string{onInterrupt: "the mark may be in some of the sinks; release it again"},
 		RunE:        func(cmd *cobra.Command, args []string) error { return f.release(g, cmd, args[0]) },

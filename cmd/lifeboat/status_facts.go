@@ -135,7 +135,7 @@ func newStatusJSON(l catalog.Listing, veiled []catalog.Veiled, b *bucket, now ti
 		}
 	}
 	if n := len(s.Hidden); n > 0 {
-		s.attention("%s hidden behind delete markers, which lifeboat never makes: restore takes one by its id; find out who deletes", plural(n, "backup"))
+		s.attention("%s hidden behind delete markers, which Lifeboat never makes: restore takes one by its id; find out who deletes", plural(n, "backup"))
 	}
 	if n := len(s.Problems); n > 0 {
 		s.attention("%d objects or sinks could not be read or trusted, first: %v", n, l.Problems[0])
