@@ -43,6 +43,8 @@ func mayImport() map[string][]string {
 		"sinks/open":         {"sinks", "sinks/…"},
 		"sinks/examine":      {"sinks", "sinks/conform"},
 		"sinks/…":            {"sinks"},
+		"sinks/gcs":          {"sinks", "sinks/overhttp"},
+		"sinks/s3":           {"sinks", "sinks/overhttp"},
 		"sinks/conform/…":    {"sinks", "sinks/conform", "e2e/lab"}, // for tests only
 		"internal/throwaway": {"internal/member", "internal/pki"},
 		"internal/member":    {"internal/child"},

@@ -3,7 +3,6 @@ package gcs
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -24,6 +23,7 @@ import (
 	"google.golang.org/api/option"
 
 	"github.com/lifeboat-dr/lifeboat/sinks"
+	"github.com/lifeboat-dr/lifeboat/sinks/overhttp"
 )
 
 // emulatorVariable is what Google's client libraries take for the address of an emulator.
@@ -122,10 +122,14 @@ func (s *Sink) connect(ctx context.Context) error {
 
 // transport is what also fetches credentials, over the same CA and proxy settings.
 func (s *Sink) transport() (*http.Transport, error) {
-	t := &http.Transport{
+	roots, err := overhttp.Roots(s.o.CAFile)
+	if err != nil {
+		return nil, err
+	}
+	return &http.Transport{
 		Proxy:                 http.ProxyFromEnvironment,
 		DialContext:           (&net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}).DialContext,
-		TLSClientConfig:       &tls.Config{MinVersion: tls.VersionTLS12},
+		TLSClientConfig:       &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots},
 		TLSHandshakeTimeout:   dialTimeout,
 		IdleConnTimeout:       90 * time.Second,
 		MaxIdleConnsPerHost:   32,
@@ -134,23 +138,7 @@ func (s *Sink) transport() (*http.Transport, error) {
 		WriteBufferSize:       128 << 10,
 		DisableCompression:    true, // what is stored is what we want
 		ForceAttemptHTTP2:     true,
-	}
-	if s.o.CAFile == "" {
-		return t, nil
-	}
-	pem, err := os.ReadFile(s.o.CAFile)
-	if err != nil {
-		return nil, fmt.Errorf("CA file: %w", err)
-	}
-	roots, err := x509.SystemCertPool()
-	if err != nil {
-		roots = x509.NewCertPool()
-	}
-	if !roots.AppendCertsFromPEM(pem) {
-		return nil, sinks.Because("the CA file "+s.o.CAFile+" holds no certificate in PEM", fs.ErrInvalid)
-	}
-	t.TLSClientConfig.RootCAs = roots
-	return t, nil
+	}, nil
 }
 
 // kinds are the credentials that a file may hold.

@@ -2,22 +2,19 @@ package gcs
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
-	"net"
 	"net/http"
 	"net/url"
 	"strings"
-	"syscall"
 
 	"cloud.google.com/go/storage"
 	"google.golang.org/api/googleapi"
 
 	"github.com/lifeboat-dr/lifeboat/sinks"
+	"github.com/lifeboat-dr/lifeboat/sinks/overhttp"
 )
 
 // status returns the HTTP status of a store's answer, or 0 where there was none.
@@ -82,8 +79,7 @@ func (op *operation) explain(err error) (hint string, cause error) {
 	case errors.As(err, &nowhere):
 		return "", nowhere.error
 	case errors.Is(err, sinks.ErrStalled):
-		return "the network or the store hangs: look at proxies and firewalls on the way, and try again",
-			sinks.Because(fmt.Sprintf("stalled: less than %d KiB moved in %v", sinks.StallBytes>>10, op.s.o.Stall), err)
+		return overhttp.Stalled(err, op.s.o.Stall)
 	case errors.Is(err, context.DeadlineExceeded) && status(err) == 0:
 		return "", context.DeadlineExceeded
 	case errors.Is(err, context.Canceled) && status(err) == 0:
@@ -91,14 +87,7 @@ func (op *operation) explain(err error) (hint string, cause error) {
 	case status(err) != 0:
 		return op.explainAnswer(err)
 	case errors.As(err, &sending):
-		hint := unreachable(sending.Err)
-		if hint == "" {
-			hint = "check the endpoint, the network, and that the store is up"
-			if strings.HasPrefix(op.s.o.Endpoint, "http://") && !errors.Is(sending.Err, syscall.ECONNREFUSED) {
-				hint += "; if the store speaks TLS, write https:// for the endpoint"
-			}
-		}
-		return hint, sinks.Because("the store cannot be reached: "+sending.Err.Error(), err)
+		return overhttp.Unreached(err, sending.Err, op.s.o.Endpoint)
 	}
 	return "", err
 }
@@ -172,30 +161,4 @@ func (op *operation) needs() string {
 		return "storage.objects.list" + bucket
 	}
 	return "storage.objects.get" + bucket + ", and storage.objects.list to be told of missing objects"
-}
-
-// unreachable returns the hint for a connection that will not come to be however often it is tried, or "".
-func unreachable(err error) string {
-	var dns *net.DNSError
-	var authority x509.UnknownAuthorityError
-	var host x509.HostnameError
-	var invalid x509.CertificateInvalidError
-	var verify *tls.CertificateVerificationError
-	var record tls.RecordHeaderError
-	var alert tls.AlertError
-	switch {
-	case errors.As(err, &dns) && dns.IsNotFound:
-		return "check the host name in the endpoint"
-	case errors.As(err, &authority):
-		return "give the certificate of the authority that signed it as the sink's CA file"
-	case errors.As(err, &host):
-		return "use a name the certificate is made for in the endpoint"
-	case errors.As(err, &invalid), errors.As(err, &verify):
-		return "the store's certificate has to be renewed or replaced; check this machine's clock as well"
-	case errors.As(err, &record):
-		return "the store does not speak TLS there; write http:// for the endpoint, or use another port"
-	case errors.As(err, &alert):
-		return "the store broke off the TLS handshake; it may want a client certificate"
-	}
-	return ""
 }

@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"strconv"
 	"sync"
 	"syscall"
 	"time"
@@ -17,30 +16,21 @@ import (
 	"github.com/googleapis/gax-go/v2"
 
 	"github.com/lifeboat-dr/lifeboat/sinks"
+	"github.com/lifeboat-dr/lifeboat/sinks/overhttp"
 )
 
-const (
-	// firstContact is the patience with what has never answered like a store: more likely its address is wrong than that it
-	// is about to come back.
-	firstContact = 10 * time.Second
-	maxStalls    = 3 // in a row; each has cost a whole stall window
-	maxBreaks    = 3 // how often in a row a download is resumed without sinks.StallBytes of progress between
-	firstDelay   = 200 * time.Millisecond
-	maxDelay     = 20 * time.Second
-	maxAsked     = time.Minute // the longest delay a store may ask for
-)
+// maxBreaks is how often in a row a download is resumed without sinks.StallBytes of progress between.
+const maxBreaks = 3
 
-// An operation is one call of the sink's, with all the requests it takes. They share one patience: it runs out when
-// nothing has succeeded for too long, not when many things took long. Google's client repeats the requests, as the
-// operation tells it to.
+// An operation is one call of the sink's, with all the requests it takes. They share one patience. Google's client repeats the
+// requests, as the operation tells it to.
 type operation struct {
 	s         *Sink
 	name, key string
-	body      *source // what is uploaded, if anything
+	body      *overhttp.Source // what is uploaded, if anything
+	patience  overhttp.Patience
 
 	mu      sync.Mutex
-	since   time.Time // of the first failure after the last success
-	stalls  int       // after the last success
 	until   time.Time // the store asked for silence until then
 	moved   int64     // bytes of downloads since the last break
 	breaks  int       // of downloads, in a row
@@ -49,7 +39,7 @@ type operation struct {
 }
 
 func (s *Sink) operation(name, key string) *operation {
-	return &operation{s: s, name: name, key: key}
+	return &operation{s: s, name: name, key: key, patience: overhttp.Patience{Limit: s.o.Patience, Answered: &s.answered}}
 }
 
 // object is what the operation is about, with the operation's patience.
@@ -62,7 +52,7 @@ func (op *operation) object() *storage.ObjectHandle {
 func (op *operation) retryer() []storage.RetryOption {
 	return []storage.RetryOption{
 		storage.WithPolicy(storage.RetryAlways),
-		storage.WithBackoff(gax.Backoff{Initial: firstDelay, Max: maxDelay, Multiplier: 2}),
+		storage.WithBackoff(gax.Backoff{Initial: overhttp.FirstDelay, Max: overhttp.MaxDelay, Multiplier: 2}),
 		storage.WithErrorFunc(op.again),
 	}
 }
@@ -106,14 +96,13 @@ func (e *nowhereError) Unwrap() error { return e.error }
 // answered takes note of a response.
 func (op *operation) answered(resp *http.Response) {
 	op.s.answered.Store(true)
+	if resp.StatusCode < 300 {
+		op.patience.Worked()
+	}
 	op.mu.Lock()
 	defer op.mu.Unlock()
-	if resp.StatusCode < 300 {
-		op.since, op.stalls = time.Time{}, 0
-	}
-	// The form with a date is not worth trusting two clocks.
-	if seconds, err := strconv.Atoi(resp.Header.Get("Retry-After")); err == nil && seconds > 0 && resp.StatusCode >= 400 {
-		op.until = time.Now().Add(min(time.Duration(seconds)*time.Second, maxAsked))
+	if asked := overhttp.RetryAfter(resp.Header.Get("Retry-After")); asked > 0 && resp.StatusCode >= 400 {
+		op.until = time.Now().Add(asked)
 	}
 	if resp.Request != nil && resp.Request.URL.Query().Get("uploadType") == "resumable" && resp.Header.Get("Location") != "" {
 		op.session = resp.Header.Get("Location")
@@ -136,7 +125,7 @@ func (op *operation) read(n int, err error) {
 
 // again is asked about every failure.
 func (op *operation) again(err error) bool {
-	if err == nil || !passing(err) || op.body.broken() != nil || !op.patient(errors.Is(err, sinks.ErrStalled)) {
+	if err == nil || !passing(err) || op.body.Broken() != nil || !op.patience.Lasts(err) {
 		return false
 	}
 	op.s.o.Log.Warn("request to the sink failed, trying again", "sink", op.s.String(), "key", op.key, "err", bare(err))
@@ -150,23 +139,6 @@ func bare(err error) error {
 		return sending.Err
 	}
 	return err
-}
-
-// patient tells whether to try again after a failure.
-func (op *operation) patient(stalled bool) bool {
-	op.mu.Lock()
-	defer op.mu.Unlock()
-	if op.since.IsZero() {
-		op.since = time.Now()
-	}
-	if stalled {
-		op.stalls++
-	}
-	limit := op.s.o.Patience
-	if !op.s.answered.Load() {
-		limit = min(limit, firstContact)
-	}
-	return op.stalls < maxStalls && time.Since(op.since) < limit
 }
 
 // passing tells whether a request that failed so can succeed later.
@@ -189,7 +161,7 @@ func passing(err error) bool {
 			return true
 		}
 		return false
-	case unreachable(err) != "":
+	case overhttp.Hopeless(err) != "":
 		return false
 	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed), errors.As(err, &network),
 		errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):

@@ -9,12 +9,12 @@ import (
 	"io"
 	"io/fs"
 	"net/http"
-	"sync"
 	"time"
 
 	"cloud.google.com/go/storage"
 
 	"github.com/lifeboat-dr/lifeboat/sinks"
+	"github.com/lifeboat-dr/lifeboat/sinks/overhttp"
 )
 
 const (
@@ -31,7 +31,7 @@ const (
 type upload struct {
 	*Sink
 	op   *operation
-	body *source
+	body *overhttp.Source
 	size int64
 	mark string
 }
@@ -42,11 +42,11 @@ func (s *Sink) Put(ctx context.Context, key string, body io.ReaderAt, size int64
 	if err := errors.Join(sinks.CheckPut(key, size), ctx.Err()); err != nil {
 		return op.fail(err)
 	}
-	u := &upload{Sink: s, op: op, body: &source{body: body}, size: size, mark: rand.Text()}
+	u := &upload{Sink: s, op: op, body: overhttp.NewSource(body), size: size, mark: rand.Text()}
 	op.body = u.body
 	ctx = op.mark(ctx)
 	err := u.put(ctx)
-	if broken := u.body.broken(); err != nil && broken != nil {
+	if broken := u.body.Broken(); err != nil && broken != nil {
 		err = broken // whatever the client made of it
 	}
 	if status(err) == http.StatusNotFound {
@@ -160,7 +160,7 @@ func (u *upload) settle(ctx context.Context, err error) error {
 	var wrong *damagedError
 	var credentials *credentialsError
 	switch {
-	case u.body.broken() != nil, errors.As(err, &wrong), errors.As(err, &credentials), unreachable(err) != "":
+	case u.body.Broken() != nil, errors.As(err, &wrong), errors.As(err, &credentials), overhttp.Hopeless(err) != "":
 		return err // nothing was completed
 	}
 	switch status(err) {
@@ -183,36 +183,4 @@ func (u *upload) settle(ctx context.Context, err error) error {
 		u.o.Log.Warn("could not find out whether an upload has succeeded", "sink", u.String(), "key", u.op.key, "err", bare(lookErr))
 	}
 	return err
-}
-
-// A source is the caller's body. It remembers when that fails: the client takes such a failure for the network's, and
-// would try for minutes.
-type source struct {
-	body io.ReaderAt
-
-	mu  sync.Mutex
-	err error
-}
-
-// ReadAt reads from the body; what it is asked for always lies before its size.
-func (s *source) ReadAt(p []byte, off int64) (int, error) {
-	if err := sinks.ReadBody(s.body, p, off); err != nil {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		if s.err == nil {
-			s.err = err
-		}
-		return 0, err
-	}
-	return len(p), nil
-}
-
-// broken returns the body's first failure.
-func (s *source) broken() error {
-	if s == nil {
-		return nil
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.err
 }

@@ -3,9 +3,7 @@ package s3
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"fmt"
-	"io/fs"
 	"net"
 	"net/http"
 	"os"
@@ -17,7 +15,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/smithy-go/logging"
 
-	"github.com/lifeboat-dr/lifeboat/sinks"
+	"github.com/lifeboat-dr/lifeboat/sinks/overhttp"
 )
 
 const (
@@ -89,18 +87,9 @@ func (s *Sink) configure(o *s3.Options, transport *http.Transport) {
 
 // httpClient makes what also fetches credentials, over the same CA and proxy settings.
 func (s *Sink) httpClient() (*awshttp.BuildableClient, error) {
-	var roots *x509.CertPool
-	if s.o.CAFile != "" {
-		pem, err := os.ReadFile(s.o.CAFile)
-		if err != nil {
-			return nil, fmt.Errorf("CA file: %w", err)
-		}
-		if roots, err = x509.SystemCertPool(); err != nil {
-			roots = x509.NewCertPool()
-		}
-		if !roots.AppendCertsFromPEM(pem) {
-			return nil, sinks.Because("the CA file "+s.o.CAFile+" holds no certificate in PEM", fs.ErrInvalid)
-		}
+	roots, err := overhttp.Roots(s.o.CAFile)
+	if err != nil {
+		return nil, err
 	}
 	return awshttp.NewBuildableClient().
 		WithDialerOptions(func(d *net.Dialer) { d.Timeout = dialTimeout }).

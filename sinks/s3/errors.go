@@ -2,20 +2,16 @@ package s3
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
-	"fmt"
 	"io/fs"
-	"net"
 	"net/http"
 	"strings"
-	"syscall"
 
 	"github.com/aws/smithy-go"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 
 	"github.com/lifeboat-dr/lifeboat/sinks"
+	"github.com/lifeboat-dr/lifeboat/sinks/overhttp"
 )
 
 // code returns the error code of a store's answer, or "".
@@ -71,19 +67,11 @@ func (op *operation) explain(err error) (hint string, cause error) {
 		return credentials.hint(),
 			sinks.Because("no credentials: "+credentials.Error(), fs.ErrPermission, err)
 	case errors.Is(err, sinks.ErrStalled):
-		return "the network or the store hangs: look at proxies and firewalls on the way, and try again",
-			sinks.Because(fmt.Sprintf("stalled: less than %d KiB moved in %v", sinks.StallBytes>>10, op.s.o.Stall), err)
+		return overhttp.Stalled(err, op.s.o.Stall)
 	case status(err) != 0:
 		return op.explainAnswer(err)
 	case errors.As(err, &send):
-		hint := unreachable(send.Err)
-		if hint == "" {
-			hint = "check the endpoint, the network, and that the store is up"
-			if strings.HasPrefix(op.s.o.Endpoint, "http://") && !errors.Is(send.Err, syscall.ECONNREFUSED) {
-				hint += "; if the store speaks TLS, write https:// for the endpoint"
-			}
-		}
-		return hint, sinks.Because("the store cannot be reached: "+send.Err.Error(), err)
+		return overhttp.Unreached(err, send.Err, op.s.o.Endpoint)
 	}
 	return "", err
 }
@@ -166,30 +154,4 @@ func (op *operation) explanation(err error) explanation {
 		return explanation{"the store answers with an error (" + strings.ToLower(http.StatusText(status)) + ")", nil, "check that the endpoint is an S3 store"}
 	}
 	return explanation{}
-}
-
-// unreachable returns the hint for a connection that will not come to be however often it is tried, or "".
-func unreachable(err error) string {
-	var dns *net.DNSError
-	var authority x509.UnknownAuthorityError
-	var host x509.HostnameError
-	var invalid x509.CertificateInvalidError
-	var verify *tls.CertificateVerificationError
-	var record tls.RecordHeaderError
-	var alert tls.AlertError
-	switch {
-	case errors.As(err, &dns) && dns.IsNotFound:
-		return "check the host name in the endpoint, or the region"
-	case errors.As(err, &authority):
-		return "give the certificate of the authority that signed it as the sink's CA file"
-	case errors.As(err, &host):
-		return "use a name the certificate is made for in the endpoint"
-	case errors.As(err, &invalid), errors.As(err, &verify):
-		return "the store's certificate has to be renewed or replaced; check this machine's clock as well"
-	case errors.As(err, &record):
-		return "the store does not speak TLS there; write http:// for the endpoint, or use another port"
-	case errors.As(err, &alert):
-		return "the store broke off the TLS handshake; it may want a client certificate"
-	}
-	return ""
 }

@@ -7,8 +7,6 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
-	"strconv"
-	"sync"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -17,61 +15,25 @@ import (
 	"github.com/aws/smithy-go"
 
 	"github.com/lifeboat-dr/lifeboat/sinks"
+	"github.com/lifeboat-dr/lifeboat/sinks/overhttp"
 )
 
-const (
-	// firstContact is the patience with what has never answered like a store: more likely its address is wrong than that it
-	// is about to come back.
-	firstContact = 10 * time.Second
-	maxStalls    = 3 // in a row; each has cost a whole stall window
-	firstDelay   = 200 * time.Millisecond
-	maxDelay     = 20 * time.Second
-	maxAsked     = time.Minute // the longest delay a store may ask for
-)
-
-// An operation is one call of the sink's, with all the requests it takes. They share one patience: it runs out when
-// nothing has succeeded for too long, not when many things took long.
+// An operation is one call of the sink's, with all the requests it takes. They share one patience.
 type operation struct {
 	s         *Sink
 	name, key string
-
-	mu     sync.Mutex
-	since  time.Time // of the first failure after the last success
-	stalls int       // after the last success
+	patience  overhttp.Patience
 }
 
 func (s *Sink) operation(name, key string) *operation {
-	return &operation{s: s, name: name, key: key}
-}
-
-func (op *operation) worked() {
-	op.mu.Lock()
-	defer op.mu.Unlock()
-	op.since, op.stalls = time.Time{}, 0
-}
-
-// patient tells whether to try again after a failure.
-func (op *operation) patient(stalled bool) bool {
-	op.mu.Lock()
-	defer op.mu.Unlock()
-	if op.since.IsZero() {
-		op.since = time.Now()
-	}
-	if stalled {
-		op.stalls++
-	}
-	limit := op.s.o.Patience
-	if !op.s.answered.Load() {
-		limit = min(limit, firstContact)
-	}
-	return op.stalls < maxStalls && time.Since(op.since) < limit
+	return &operation{s: s, name: name, key: key, patience: overhttp.Patience{Limit: s.o.Patience, Answered: &s.answered}}
 }
 
 // An attempt is one request and its repetitions. It is the client's aws.RetryerV2.
 type attempt struct {
 	op        *operation
-	body      *source // what the request reads, if anything
-	conflicts bool    // a 409 is for the caller to handle
+	body      *overhttp.Source // what the request reads, if anything
+	conflicts bool             // a 409 is for the caller to handle
 
 	// unsure is set once a repetition may have taken effect though it failed: from then on, what later ones are told
 	// (exists already, no such upload) may be of our own making.
@@ -95,7 +57,7 @@ func (a *attempt) IsErrorRetryable(err error) bool {
 	if code(err) != "" {
 		a.op.s.answered.Store(true)
 	}
-	if v.conflict && a.conflicts || a.body.broken() != nil {
+	if v.conflict && a.conflicts || a.body.Broken() != nil {
 		return false
 	}
 	if a.op.s.keys.expired(code(err)) && !a.renewed {
@@ -103,7 +65,7 @@ func (a *attempt) IsErrorRetryable(err error) bool {
 		a.op.s.keys.renew()
 		v.again = true
 	}
-	if !v.again || !a.op.patient(errors.Is(err, sinks.ErrStalled)) {
+	if !v.again || !a.op.patience.Lasts(err) {
 		return false
 	}
 	a.op.s.o.Log.Warn("request to the sink failed, trying again", "sink", a.op.s.String(), "key", a.op.key, "err", err)
@@ -112,7 +74,7 @@ func (a *attempt) IsErrorRetryable(err error) bool {
 
 // RetryDelay returns a random delay up to a limit that doubles each time (full jitter), or what the store asks for.
 func (a *attempt) RetryDelay(count int, err error) (time.Duration, error) {
-	return max(jitter(count), asked(err)), nil
+	return max(jitter(count), overhttp.RetryAfter(header(err, "Retry-After"))), nil
 }
 
 // GetRetryToken always grants: the operation's patience is the only limit.
@@ -132,26 +94,17 @@ func (a *attempt) GetInitialToken() func(error) error { return a.listen }
 func (a *attempt) listen(err error) error {
 	if err == nil {
 		a.op.s.answered.Store(true)
-		a.op.worked()
+		a.op.patience.Worked()
 	}
 	return nil
 }
 
 func jitter(count int) time.Duration {
-	limit := maxDelay
+	limit := overhttp.MaxDelay
 	if count < 10 {
-		limit = min(limit, firstDelay<<max(count-1, 0))
+		limit = min(limit, overhttp.FirstDelay<<max(count-1, 0))
 	}
 	return rand.N(limit)
-}
-
-// asked returns the delay of a Retry-After header; the form with a date is not worth trusting two clocks.
-func asked(err error) time.Duration {
-	seconds, err := strconv.Atoi(header(err, "Retry-After"))
-	if err != nil || seconds < 0 {
-		return 0
-	}
-	return min(time.Duration(seconds)*time.Second, maxAsked)
 }
 
 // A verdict says what a failed request means.
@@ -177,7 +130,7 @@ func judge(err error) verdict {
 		return verdict{again: true}
 	case status(err) != 0:
 		return judgeAnswer(status(err), code(err))
-	case unreachable(err) != "":
+	case overhttp.Hopeless(err) != "":
 		return verdict{}
 	case errors.As(err, &dial) && dial.Op == "dial":
 		return verdict{again: true}

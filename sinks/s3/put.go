@@ -7,12 +7,12 @@ import (
 	"io"
 	"io/fs"
 	"net/http"
-	"sync"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"github.com/lifeboat-dr/lifeboat/sinks"
+	"github.com/lifeboat-dr/lifeboat/sinks/overhttp"
 )
 
 // putName is the metadata that holds a text no two puts share. By it an upload whose answer was lost is told from what
@@ -27,7 +27,7 @@ type upload struct {
 	*Sink
 	op       *operation
 	key      string // with the sink's prefix
-	body     *source
+	body     *overhttp.Source
 	size     int64
 	metadata map[string]string
 }
@@ -38,7 +38,7 @@ func (s *Sink) Put(ctx context.Context, key string, body io.ReaderAt, size int64
 	if err := errors.Join(sinks.CheckPut(key, size), ctx.Err()); err != nil {
 		return op.fail(err)
 	}
-	u := &upload{Sink: s, op: op, key: s.prefix + key, body: &source{body: body}, size: size}
+	u := &upload{Sink: s, op: op, key: s.prefix + key, body: overhttp.NewSource(body), size: size}
 	u.metadata = map[string]string{putName: rand.Text()}
 	var err error
 	switch {
@@ -49,7 +49,7 @@ func (s *Sink) Put(ctx context.Context, key string, body io.ReaderAt, size int64
 	default:
 		err = u.parts(ctx)
 	}
-	if broken := u.body.broken(); err != nil && broken != nil {
+	if broken := u.body.Broken(); err != nil && broken != nil {
 		err = broken // whatever the client made of it
 	}
 	return op.fail(err)
@@ -77,7 +77,7 @@ func (u *upload) attempt() *attempt { return &attempt{op: u.op, body: u.body} }
 
 // settle turns the failure of a write that may have taken effect into the truth, by looking.
 func (u *upload) settle(ctx context.Context, a *attempt, err error) error {
-	if err == nil || !a.unsure || u.body.broken() != nil {
+	if err == nil || !a.unsure || u.body.Broken() != nil {
 		return err
 	}
 	if ctx.Err() != nil {
@@ -96,36 +96,4 @@ func (u *upload) settle(ctx context.Context, a *attempt, err error) error {
 		u.o.Log.Warn("could not find out whether an upload has succeeded", "sink", u.String(), "key", u.op.key, "err", lookErr)
 	}
 	return err
-}
-
-// A source is the caller's body. It remembers when that fails: the client takes such a failure for the network's, and
-// would try for minutes.
-type source struct {
-	body io.ReaderAt
-
-	mu  sync.Mutex
-	err error
-}
-
-// ReadAt reads from the body; what it is asked for always lies before its size.
-func (s *source) ReadAt(p []byte, off int64) (int, error) {
-	if err := sinks.ReadBody(s.body, p, off); err != nil {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		if s.err == nil {
-			s.err = err
-		}
-		return 0, err
-	}
-	return len(p), nil
-}
-
-// broken returns the body's first failure.
-func (s *source) broken() error {
-	if s == nil {
-		return nil
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.err
 }

@@ -1,98 +1,27 @@
 package s3
 
 import (
-	"context"
-	"errors"
-	"fmt"
-	"io"
 	"net/http"
 	"time"
 
-	"github.com/lifeboat-dr/lifeboat/sinks"
+	"github.com/lifeboat-dr/lifeboat/sinks/overhttp"
 )
 
 // completion is how many times longer than any other request the one that joins parts may take: it moves no bytes, and some
 // stores copy the whole object meanwhile.
 const completion = 10
 
-// watched sends requests, each under a watchdog from its first byte to the last byte of its response. It is not an
-// http.Client, so it follows no redirect.
+// watched sends requests, each under a watchdog. It is not an http.Client, so it follows no redirect.
 type watched struct {
 	base   http.RoundTripper
 	window time.Duration
 }
 
-// Do sends a request. A stall is an error matching sinks.ErrStalled, here or from reading the body.
+// Do sends a request.
 func (w *watched) Do(req *http.Request) (*http.Response, error) {
 	window := w.window
 	if query := req.URL.Query(); req.Method == http.MethodPost && query.Has("uploadId") {
 		window *= completion
 	}
-	ctx, cancel := context.WithCancelCause(req.Context())
-	dog := sinks.NewWatchdog(window, func() {
-		cancel(sinks.Because(fmt.Sprintf("stalled: less than %d KiB in %v", sinks.StallBytes>>10, window), sinks.ErrStalled))
-	})
-	end := func() { dog.Stop(); cancel(nil) }
-	req = req.WithContext(ctx)
-	if req.Body != nil {
-		req.Body = &counted{ReadCloser: req.Body, dog: dog}
-	}
-	dog.Resume()
-	resp, err := w.base.RoundTrip(req)
-	if err != nil {
-		err = stallOr(ctx, err)
-		end()
-		return nil, err
-	}
-	dog.Pause()
-	resp.Body = &timed{counted: counted{ReadCloser: resp.Body, dog: dog}, ctx: func() context.Context { return ctx }, end: end}
-	return resp, nil
-}
-
-// stallOr returns the stall that ended the context, or else err.
-func stallOr(ctx context.Context, err error) error {
-	if cause := context.Cause(ctx); errors.Is(cause, sinks.ErrStalled) {
-		return cause
-	}
-	return err
-}
-
-// counted tells a watchdog of the bytes read from a body.
-type counted struct {
-	io.ReadCloser
-	dog *sinks.Watchdog
-}
-
-func (c *counted) Read(p []byte) (int, error) {
-	n, err := c.ReadCloser.Read(p)
-	c.dog.Moved(n)
-	return n, err
-}
-
-// timed is the body of a response. Time counts only while somebody waits for it: decrypting and writing what was read
-// may take as long as it likes.
-type timed struct {
-	counted
-	ctx func() context.Context
-	end func()
-}
-
-func (t *timed) Read(p []byte) (int, error) {
-	// What the transport has buffered it would give even now.
-	if ctx := t.ctx(); ctx.Err() != nil {
-		return 0, stallOr(ctx, ctx.Err())
-	}
-	t.dog.Resume()
-	n, err := t.counted.Read(p)
-	t.dog.Pause()
-	if err != nil && err != io.EOF {
-		err = stallOr(t.ctx(), err)
-	}
-	return n, err
-}
-
-func (t *timed) Close() error {
-	err := t.ReadCloser.Close()
-	t.end()
-	return err
+	return overhttp.Send(w.base, req, window)
 }
