@@ -113,12 +113,20 @@ func (u *upload) send(ctx context.Context, to *s3.CreateMultipartUploadOutput) (
 	return parts, ctx.Err()
 }
 
-// abort removes what was sent. It must work when ctx has ended, and has little time then.
+// abort removes what was sent. It must work when ctx has ended, and has little time then. A part whose request was given up may be
+// taken afterwards, and the upload be there again: so it is removed again, as Amazon's documentation advises.
 func (u *upload) abort(ctx context.Context, id *string) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), abortTimeout)
 	defer cancel()
-	if err := u.Sink.abort(ctx, u.operation("put", u.op.key), u.key, aws.ToString(id)); err != nil {
-		u.o.Log.Warn("the parts of a failed upload could not be removed", "sink", u.String(), "key", u.op.key, "err", err)
+	for _, wait := range []time.Duration{0, 100 * time.Millisecond, 400 * time.Millisecond} {
+		select {
+		case <-ctx.Done():
+		case <-time.After(wait):
+		}
+		if err := u.Sink.abort(ctx, u.operation("put", u.op.key), u.key, aws.ToString(id)); err != nil {
+			u.o.Log.Warn("the parts of a failed upload could not be removed", "sink", u.String(), "key", u.op.key, "err", err)
+			return
+		}
 	}
 }
 
