@@ -48,7 +48,8 @@ EXIT STATUS
   0 whole in every sink (members: equal), 2 usage, 4 fewer than two members could be compared, 5 a sink could not be
   used, 6 no such backup, 7 damaged (a member: different), 8 no identity opens it, 12 not authentic, 130/143
   interrupted; of several backups the one that weighs most: 12, 7, 8, then the rest`,
-		RunE: func(cmd *cobra.Command, args []string) error { return f.run(g, cmd, args) },
+		Annotations: map[string]string{onInterrupt: "no backup was changed; reports on those that were read before are there"},
+		RunE:        func(cmd *cobra.Command, args []string) error { return f.run(g, cmd, args) },
 	}
 	f.everywhere(cmd)
 	f.storage(cmd)
