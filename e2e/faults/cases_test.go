@@ -45,10 +45,10 @@ func ways() (all []way) {
 
 // A cut is one case: one call to one sink that fails in one way.
 type cut struct {
-	sink int
-	call fault.Call
-	last bool // it is the last of its op with its key
-	way  way
+	sink     int
+	call     fault.Call
+	harmless bool // the end of an object was told where it was: nothing is missing
+	way      way
 }
 
 func (c cut) String() string { return fmt.Sprintf("%c: %s: %s", 'a'+c.sink, c.call, c.way.name) }
@@ -103,10 +103,9 @@ func (s *scene) cuts(t *testing.T, op operation) (all []cut) {
 	for i, f := range faults {
 		calls := f.Calls()
 		t.Logf("%s: %d calls to sink %s", op.name, len(calls), ss[i].Name)
-		for n, c := range calls {
-			last := !slices.ContainsFunc(calls[n+1:], func(d fault.Call) bool { return d.Op == c.Op && d.Key == c.Key })
+		for _, c := range calls {
 			for _, w := range ways() {
-				all = append(all, cut{i, c, last, w})
+				all = append(all, cut{sink: i, call: c, way: w})
 			}
 		}
 	}
@@ -159,6 +158,7 @@ func (s *scene) try(t *testing.T, op operation, c cut) {
 	if spoiled.Injected() == 0 {
 		t.Fatalf("the fault was never done; the calls were %v", spoiled.Calls())
 	}
+	c.harmless = spoiled.Honest()
 	op.judge(t, told, ss, c)
 	s.mustBeWhole(t, ss)
 }

@@ -69,6 +69,8 @@ type Faults struct {
 	calls []Call
 	nth   map[Call]int // by op and key alone
 	done  int          // how many calls were failed
+
+	lessNothing bool // an object's end was given where it was
 }
 
 // New makes the faults for one sink, which Of gives it.
@@ -92,6 +94,19 @@ func (f *Faults) Injected() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.done
+}
+
+// Honest reports whether the lie of a reader was the truth: nothing of the object was kept back.
+func (f *Faults) Honest() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.lessNothing
+}
+
+func (f *Faults) honest() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.lessNothing = true
 }
 
 // call counts a call and decides what becomes of it; "" lets it pass.
@@ -190,6 +205,9 @@ func (r *reader) Read(p []byte) (int, error) {
 	}
 	if r.err = r.s.fail(r.ctx, kind, Read, r.key); kind == EOF {
 		r.err = io.EOF // and not as an error of the sink: this is the lie
+		if n, err := r.ReadCloser.Read(p); n == 0 && err == io.EOF {
+			r.s.honest() // by chance: how many reads an object takes differs from run to run
+		}
 	}
 	return n, r.err
 }

@@ -342,3 +342,23 @@ func TestVersionsAndUploadsFailAsWell(t *testing.T) {
 		}
 	}
 }
+
+func TestALieThatIsTrueIsKnown(t *testing.T) {
+	t.Parallel()
+	for nth, want := range []bool{false, true} {
+		inner := mem.New()
+		if err := inner.Put(t.Context(), "k", strings.NewReader("text"), 4); err != nil {
+			t.Fatal(err)
+		}
+		f := fault.New(fault.Options{Kind: fault.EOF, At: func(c fault.Call) bool { return c.Op == fault.Read && c.Nth == nth }})
+		r, err := f.Of(inner).Open(t.Context(), "k", 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.ReadAll(r) // what it makes of a lie is told elsewhere
+		_ = r.Close()
+		if f.Injected() != 1 || f.Honest() != want {
+			t.Errorf("at read %d: %d faults, honest %v", nth, f.Injected(), f.Honest())
+		}
+	}
+}
