@@ -214,9 +214,6 @@ func (r *run) take(ctx context.Context, m snapshot.Endpoint) (*taken, error) {
 const writeBackStep = 8 << 20
 
 func (r *run) save(ctx context.Context, t *taken) error {
-	if err := t.spool.Reset(); err != nil {
-		return err
-	}
 	if _, yes := snapshot.SpoolOnEtcdDisk(r.SpoolDir); yes {
 		t.spool.WriteBack(writeBackStep)
 	}
@@ -257,9 +254,13 @@ func (r *run) same(ctx context.Context, a, b *taken) (bool, error) {
 		if b.info.Revision < a.info.Revision {
 			behind = b
 		}
-		if err := r.save(ctx, behind); err != nil {
-			return false, err
+		// Into a spool of its own: where that fails, what was saved before is still whole for the next to be compared with.
+		again, err := r.take(ctx, behind.from)
+		if err != nil {
+			return false, fmt.Errorf("save %s again: %w", behind.from.Name, err)
 		}
+		behind.spool.Close()
+		*behind = *again
 	}
 	return false, fmt.Errorf("the cluster compacts faster than %s and %s can be saved: %w", a.from.Name, b.from.Name, snapshot.ErrUnavailable)
 }
