@@ -50,6 +50,12 @@ func encodeNote(v any, signers []note.Signer) ([]byte, error) {
 	return data, nil
 }
 
+// errUnsigned is what speaks against a note without any signature where a key is trusted.
+var errUnsigned = fmt.Errorf("%w: it is not signed, and there are trusted keys", ErrNotAuthentic)
+
+// Unsigned reports whether the only thing wrong with a backup's manifest is that nobody signed it, so that Trust.AcceptUnsigned opens it.
+func Unsigned(p *Problem) bool { return p.ID != "" && errors.Is(p.Err, errUnsigned) }
+
 // openNote returns the text of a note, its newline included, once the signature is as the trust demands.
 // Errors match ErrNotAuthentic; where no key is trusted, ErrDamaged.
 func openNote(data []byte, t Trust) (text []byte, sig Signature, err error) {
@@ -64,7 +70,7 @@ func openNote(data []byte, t Trust) (text []byte, sig Signature, err error) {
 	case end == 0:
 		return nil, sig, fmt.Errorf("%w: the end is missing", bad)
 	case end == len(data) && t.Verifiers != nil && !t.AcceptUnsigned:
-		return nil, sig, fmt.Errorf("%w: it is not signed, and there are trusted keys", ErrNotAuthentic)
+		return nil, sig, errUnsigned
 	case end == len(data):
 		return data, sig, nil
 	}

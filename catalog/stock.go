@@ -3,6 +3,7 @@ package catalog
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -142,6 +143,17 @@ func (st *Stock) Whole(e Entry) bool {
 		}
 	}
 	return false
+}
+
+// Lacking are the copies whose payload is missing or of the wrong size.
+func (st *Stock) Lacking(e Entry) (all []Fault) {
+	for _, k := range st.Sinks {
+		size, ok := k.Sizes[e.ID]
+		if slices.Contains(e.Sinks, k.Sink.Name) {
+			all = append(all, lacking(e, k.Sink.Name, size, ok)...)
+		}
+	}
+	return all
 }
 
 // Clock is how late it is at least by the sinks' own clocks; zero if they hold nothing.

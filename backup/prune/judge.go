@@ -3,7 +3,6 @@ package prune
 import (
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/lifeboat-dr/lifeboat/catalog"
 	"github.com/lifeboat-dr/lifeboat/retention"
@@ -20,6 +19,7 @@ func (p *Plan) backups() []retention.Backup {
 	}
 	all := make([]retention.Backup, len(p.Listing.Entries))
 	for i, e := range p.Listing.Entries {
+		e.Lacking = p.stock.Lacking(e)
 		all[i] = describe(e)
 		switch problem := problems[e.ID]; {
 		case problem != nil && errors.Is(problem, catalog.ErrNotAuthentic):
@@ -46,36 +46,8 @@ func describe(e catalog.Entry) retention.Backup {
 		ID: string(e.ID), Time: e.ID.Time(), Revision: e.Revision, Sequence: e.Sequence,
 		Lineage: string(e.Lineage.First), Begun: e.Lineage.First.Time(),
 		Accepted: len(e.Doubts) == 0, Witness: e.Accepts(),
-		Held: e.Held, Proven: proven, ReadBack: e.ReadBack.Mode == "always" && e.ReadBack.OK, Broken: failure(e),
+		Held: e.Held, Proven: proven, ReadBack: e.ReadBack.Mode == "always" && e.ReadBack.OK, Broken: e.Broken(),
 	}
-}
-
-// failure says what the reports found wrong; empty if nothing is, or a later report found nothing wrong. A verification has to have failed
-// in every sink that it looked at: a damaged copy is no damaged backup.
-func failure(e catalog.Entry) (found string) {
-	for _, r := range e.Reports {
-		at := r.Time.Format(time.RFC3339)
-		switch {
-		case r.Report == catalog.ReportRehearse && !r.OK:
-			found = "its rehearsal failed at " + at
-		case r.Report == catalog.ReportRehearse:
-			found = ""
-		case r.Report == catalog.ReportVerify && everywhere(r, false) && len(r.Sinks) >= len(e.Sinks):
-			found = "it was found damaged in every sink at " + at
-		case r.Report == catalog.ReportVerify && r.Deep && r.OK:
-			found = ""
-		}
-	}
-	return found
-}
-
-func everywhere(r catalog.Report, ok bool) bool {
-	for _, s := range r.Sinks {
-		if s.OK != ok {
-			return false
-		}
-	}
-	return len(r.Sinks) > 0
 }
 
 // An UnsafeError is a plan that would break a promise. The policy is made so that there is none; this is looked at before anything is

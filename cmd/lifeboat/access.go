@@ -63,9 +63,7 @@ func trustOf(path string) (catalog.Trust, error) {
 // list reads the manifests of the cluster, and says on stderr what could not be read.
 func (b *bucket) list(ctx context.Context, s streams) (catalog.Listing, error) {
 	l, err := catalog.List(ctx, b.sinks, b.cluster, b.trust)
-	for _, p := range l.Problems {
-		s.warnf("%v", p)
-	}
+	s.tellProblems(l.Problems)
 	if l.IgnoredMarks > 0 {
 		s.warnf("%d marks without a trusted signature were ignored", l.IgnoredMarks)
 	}
@@ -73,6 +71,13 @@ func (b *bucket) list(ctx context.Context, s streams) (catalog.Listing, error) {
 		s.warnf("%d reports without a trusted signature were ignored", l.IgnoredReports)
 	}
 	return l, err
+}
+
+// findPayloads looks where payloads are missing, and says on stderr what could not be listed.
+func (b *bucket) findPayloads(ctx context.Context, s streams, l *catalog.Listing) {
+	before := len(l.Problems)
+	l.FindPayloads(ctx, b.sinks)
+	s.tellProblems(l.Problems[before:])
 }
 
 // holding are the sinks that hold the manifest of a backup.

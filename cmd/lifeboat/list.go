@@ -18,7 +18,8 @@ func newList(g *global) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "list",
 		Short: "List the backups in the sinks, oldest first",
-		Long: `List every backup that has a manifest, oldest first, merged over all sinks.
+		Long: `List every backup that has a manifest, oldest first, merged over all sinks. REMARKS say where a payload is missing
+or was found damaged.
 
 EXIT STATUS
   0 listed (also when there is none), 2 usage, 5 no sink could be read; where something is there and nothing of it can
@@ -34,6 +35,7 @@ EXIT STATUS
 			if err != nil {
 				return err
 			}
+			b.findPayloads(ctx, g.streams, &l)
 			veiled := catalog.Hidden(ctx, b.sinks, b.cluster)
 			g.tellVeiled(veiled)
 			if f.output == "json" {
@@ -42,9 +44,6 @@ EXIT STATUS
 					err = errors.Join(err, nothingUsable(l))
 				}
 				return err
-			}
-			if n := len(l.Gaps); n > 0 {
-				fmt.Fprintf(g.err, "lifeboat: the predecessors of %d backups are not here: pruned, or hidden (-o json names them)\n", n)
 			}
 			return g.printList(l)
 		},
@@ -63,15 +62,24 @@ type problemJSON struct {
 
 // listingJSON is `list -o json`. A backup is its manifest with what is known beside it, as in `show -o json`.
 type listingJSON struct {
-	Cluster  string          `json:"cluster"`
-	Backups  []catalog.Entry `json:"backups"`
-	Problems []problemJSON   `json:"problems"`
-	Gaps     []catalog.ID    `json:"gaps"`   // predecessors that are not there: pruned, or hidden
-	Hidden   []catalog.ID    `json:"hidden"` // behind a delete marker in some sink
+	Cluster  string        `json:"cluster"`
+	Backups  []listedJSON  `json:"backups"`
+	Problems []problemJSON `json:"problems"`
+	Gaps     []catalog.ID  `json:"gaps"`   // predecessors that are not there: pruned, or hidden
+	Hidden   []catalog.ID  `json:"hidden"` // behind a delete marker in some sink
+}
+
+// listedJSON is a backup with what is known of its copies.
+type listedJSON struct {
+	catalog.Entry
+	Faults []faultJSON `json:"faults"`
 }
 
 func newListingJSON(l catalog.Listing, veiled []catalog.Veiled) listingJSON {
-	out := listingJSON{l.Cluster, append([]catalog.Entry{}, l.Entries...), []problemJSON{}, []catalog.ID{}, []catalog.ID{}}
+	out := listingJSON{l.Cluster, []listedJSON{}, []problemJSON{}, []catalog.ID{}, []catalog.ID{}}
+	for _, e := range l.Entries {
+		out.Backups = append(out.Backups, listedJSON{e, newFaultsJSON(e)})
+	}
 	for _, v := range veiled {
 		out.Hidden = append(out.Hidden, v.ID)
 	}
@@ -122,6 +130,9 @@ func signedBy(s catalog.Signature) string {
 
 func remarks(e catalog.Entry) string {
 	var all []string
+	if wrong := faultText(e); wrong != "" {
+		all = append(all, wrong)
+	}
 	if len(e.Doubts) > 0 {
 		all = append(all, "suspect: "+strings.Join(e.Doubts, "; "))
 	}
@@ -160,7 +171,7 @@ EXIT STATUS
 			}
 			later := b.rewrappedTo(ctx, g.streams, e)
 			if f.output == "json" {
-				return g.printJSON(shownJSON{e, later})
+				return g.printJSON(shownJSON{e, later, newFaultsJSON(e)})
 			}
 			return g.printShow(e, later)
 		},
@@ -174,7 +185,8 @@ EXIT STATUS
 // shownJSON is `show -o json`.
 type shownJSON struct {
 	catalog.Entry
-	RewrappedTo []string `json:"rewrapped_to"` // fingerprints of recipients that came later
+	RewrappedTo []string    `json:"rewrapped_to"` // fingerprints of recipients that came later
+	Faults      []faultJSON `json:"faults"`       // as far as reports tell
 }
 
 // rewrappedTo are the recipients that the backup was given to later, in any sink.

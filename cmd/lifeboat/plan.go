@@ -75,6 +75,7 @@ func (f *planFlags) plan(ctx context.Context, g *global, cmd *cobra.Command, ask
 		if err != nil {
 			return restore.Plan{}, deps, orFile(asked, err)
 		}
+		g.tellFaults(l, e)
 		source, trust, deps.Sinks, head = restore.FromBackup(e, asked), b.trust, b.sinks, headOf(l, e)
 	}
 	var err error

@@ -25,6 +25,7 @@ func newStatus(g *global) *cobra.Command {
 with which key, lineages, what is missing in which sink, holds, gaps, and under ATTENTION what needs a person.
 
 --max-age 30m fails where the newest usable backup holds the cluster as it was longer ago than that, or there is none.
+Usable is one of an accepted lineage, unless its payload is missing or was found damaged in every sink.
 
 The head is the end of the chain of backups: print it on the card for the day of the disaster. --expect HEAD fails where
 the bucket no longer holds what it held then: an older state of it, or another. That backups were added since is fine,
@@ -45,10 +46,21 @@ EXIT STATUS
 }
 
 // staleError says that the newest usable backup is too old, or that there is none.
-type staleError struct{ reason string }
+type staleError struct {
+	reason string
+	// suspect is the newest of newer backups that are passed over until a person decides; "" if there are none.
+	suspect catalog.ID
+	lost    bool // the newest are there, and no sink has a whole copy of them
+}
 
 func (e *staleError) Error() string { return e.reason }
 func (e *staleError) Hint() string {
+	switch {
+	case e.suspect != "":
+		return fmt.Sprintf("newer backups are suspect, see ATTENTION: if the cluster's history was meant to change, lifeboat accept %s; if not, find out what happened to the cluster", e.suspect)
+	case e.lost:
+		return "backups are made, and their payloads are lost, see ATTENTION: run `lifeboat backup` now, and find out what removes or damages them"
+	}
 	return "run `lifeboat backup` by hand: it says what keeps it from working; then look at what should have run it"
 }
 
@@ -74,6 +86,8 @@ func (f *statusFlags) run(g *global, cmd *cobra.Command) error {
 	}
 	if l.Cluster == "" {
 		l.Cluster = f.cluster
+	} else {
+		b.findPayloads(ctx, g.streams, &l)
 	}
 	s := newStatusJSON(l, catalog.Hidden(ctx, b.sinks, l.Cluster), b, g.now())
 	if f.maxAge > 0 {
@@ -98,7 +112,7 @@ func (f *statusFlags) run(g *global, cmd *cobra.Command) error {
 	case len(l.Entries) == 0 && len(l.Problems) > 0:
 		return nothingUsable(l)
 	case s.Stale:
-		return &staleError{s.stale}
+		return &staleError{s.stale, s.suspect, s.lost}
 	}
 	return nil
 }

@@ -31,8 +31,18 @@ type statusJSON struct {
 	Gaps       []catalog.ID     `json:"gaps"`
 	Hidden     []catalog.ID     `json:"hidden"`
 	Problems   []problemJSON    `json:"problems"`
+	Faults     []faultOfJSON    `json:"faults"`
 
-	stale string // why
+	stale   string     // why
+	suspect catalog.ID // newest of the suspect lineages that are newer than the accepted one
+	lost    bool       // no sink has a whole copy of what latest means
+}
+
+// faultOfJSON is a copy of a backup that is not whole.
+type faultOfJSON struct {
+	ID   catalog.ID `json:"id"`
+	Sink string     `json:"sink"`
+	What string     `json:"what"`
 }
 
 type headJSON struct {
@@ -108,18 +118,22 @@ func newStatusJSON(l catalog.Listing, veiled []catalog.Veiled, b *bucket, now ti
 	list := newListingJSON(l, veiled)
 	s := &statusJSON{
 		Cluster: l.Cluster, Time: now.UTC(), Attention: []string{}, Gaps: list.Gaps, Hidden: list.Hidden, Problems: list.Problems,
-		Recipients: []recipientJSON{}, Lineages: []lineageJSON{}, Sinks: []sinkStatusJSON{}, Held: []heldJSON{},
+		Recipients: []recipientJSON{}, Lineages: []lineageJSON{}, Sinks: []sinkStatusJSON{}, Held: []heldJSON{}, Faults: []faultOfJSON{},
 	}
 	if h, ok := l.Head(); ok {
 		s.Head = &headJSON{h.ID, h.Sequence, h.TextSHA256, h.String()}
 	}
-	latest, _, err := l.Resolve("latest", now)
+	means, _, _ := l.Resolve("latest", now) // an error is one of Usable, too
+	s.lost = means.Lost() != ""
+	latest, err := l.Usable(now)
 	if err == nil {
 		s.newest(latest, now)
+		s.passOver(means, latest)
 	} else {
 		s.attention("there is no usable backup: %v", err)
 	}
 	s.lineages(l)
+	s.faults(l)
 	s.sinks(l, b, latest)
 	s.proofs(l, latest, now)
 	s.recipients(l)
@@ -199,6 +213,7 @@ func (s *statusJSON) lineages(l catalog.Listing) {
 		}
 	}
 	for _, h := range s.Lineages[accepted+1:] {
+		s.suspect = h.Newest
 		s.attention("SUSPECT: %d backups since %s do not continue the cluster's history: %s. `latest` passes them over, and retention removes nothing of the lineages before. "+
 			"If the change was meant (a restore, a rebuilt cluster): lifeboat accept %s. If not, the cluster was wiped or is another one: find out before anything else", h.Backups, h.First, strings.Join(h.Doubts, "; "), h.Newest)
 	}

@@ -57,7 +57,7 @@ func (s *statusJSON) print(g *global) error {
 		row("members", "never cross-checked (lifeboat verify --cross-check)")
 	}
 	if n := len(s.Gaps); n > 0 {
-		row("gaps", "%d backups that others follow are not here: pruned, or hidden", n)
+		row("gaps", "%s not here that others follow: pruned, or removed by somebody", plural(n, "backup"))
 	}
 	for i, text := range s.Attention {
 		row(onlyFirst(i, "ATTENTION"), "%s", text)

@@ -1,0 +1,50 @@
+package catalog
+
+import (
+	"strings"
+	"testing"
+)
+
+// TestABackupIsLostOnlyWhenNoSinkMayHaveAWholeCopy: one copy that may be whole is enough, and damage is over once as deep a look says so.
+func TestABackupIsLostOnlyWhenNoSinkMayHaveAWholeCopy(t *testing.T) {
+	t.Parallel()
+	looked := func(minute int, deep bool, bad string, sinks ...string) Report {
+		r := reportAt(id1, minute, ReportVerify, bad == "", deep)
+		for _, s := range sinks {
+			r.Sinks = append(r.Sinks, SinkResult{Sink: s, OK: !strings.Contains(bad, s)})
+		}
+		return r
+	}
+	rehearsed := func(minute int, ok bool) Report { return reportAt(id1, minute, ReportRehearse, ok, false) }
+	for name, c := range map[string]struct {
+		lacking  string
+		reports  []Report
+		faults   int
+		lost     bool
+		rehearse bool // broken only by its rehearsal
+	}{
+		"nothing known":                         {"", nil, 0, false, false},
+		"one payload is missing":                {"a", nil, 1, false, false},
+		"both are missing":                      {"ab", nil, 2, true, false},
+		"one found damaged":                     {"", []Report{looked(1, false, "a", "a", "b")}, 1, false, false},
+		"both found damaged":                    {"", []Report{looked(1, false, "ab", "a", "b")}, 2, true, false},
+		"found damaged one after the other":     {"", []Report{looked(1, false, "a", "a"), looked(2, true, "b", "b")}, 2, true, false},
+		"one damaged, the other missing":        {"b", []Report{looked(1, false, "a", "a")}, 2, true, false},
+		"repaired, and the digest is right":     {"", []Report{looked(1, false, "ab", "a", "b"), looked(2, true, "", "a", "b")}, 0, false, false},
+		"wrong inside, whatever the digest":     {"", []Report{looked(1, true, "a", "a"), looked(2, false, "", "a", "b")}, 1, false, false},
+		"damaged, and rehearsed later":          {"b", []Report{looked(1, false, "a", "a"), rehearsed(2, true)}, 2, false, false},
+		"rehearsed, and damaged later":          {"b", []Report{rehearsed(1, true), looked(2, false, "a", "a")}, 2, true, false},
+		"the rehearsal failed":                  {"", []Report{rehearsed(1, false)}, 0, false, true},
+		"the rehearsal failed, and opened well": {"", []Report{rehearsed(1, false), looked(2, true, "", "a")}, 0, false, false},
+		"sinks that are no longer ours":         {"", []Report{looked(1, false, "c", "c")}, 0, false, false},
+		"both by other names":                   {"", []Report{looked(1, false, "cd", "c", "d")}, 0, true, false},
+	} {
+		e := Entry{Sinks: []string{"a", "b"}, Reports: c.reports}
+		for _, s := range c.lacking {
+			e.Lacking = append(e.Lacking, Fault{string(s), "payload missing"})
+		}
+		if got := e.Faults(); len(got) != c.faults || (e.Lost() != "") != c.lost || (e.Broken() != "") != (c.lost || c.rehearse) {
+			t.Errorf("%s: faults %v, lost %q, broken %q", name, got, e.Lost(), e.Broken())
+		}
+	}
+}
