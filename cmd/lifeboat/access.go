@@ -21,7 +21,8 @@ type bucket struct {
 	trust   catalog.Trust
 }
 
-// bucket opens the sinks that flags or configuration name. It makes no request yet, so it cannot fail for a store's sake.
+// bucket opens the sinks that flags or configuration name. It makes no request yet, so of what is a store's fault it tells only that not
+// one of the directories is there.
 func (f *flags) bucket(ctx context.Context, g *global, cmd *cobra.Command) (*bucket, error) {
 	places, err := f.settle(cmd)
 	if err != nil {
@@ -32,11 +33,18 @@ func (f *flags) bucket(ctx context.Context, g *global, cmd *cobra.Command) (*buc
 	}
 	b := &bucket{cluster: f.cluster}
 	for _, p := range places {
-		s, err := open.URL(ctx, p.url, p.options(g))
+		s, err := orAbsent(open.URL(ctx, p.url, p.options(g)))
 		if err != nil {
 			return nil, err
 		}
-		b.sinks = append(b.sinks, catalog.Named{Name: fmt.Sprint(s), Sink: s})
+		name := fmt.Sprint(s)
+		if slices.ContainsFunc(b.sinks, func(other catalog.Named) bool { return other.Name == name }) {
+			return nil, &usageError{"the sink " + name + " is given twice", "leave one of them out: two copies in one place are one copy"}
+		}
+		b.sinks = append(b.sinks, catalog.Named{Name: name, Sink: s})
+	}
+	if err := allAbsent(b.sinks); err != nil {
+		return nil, err
 	}
 	if f.trustedKeysFile != "" {
 		if b.trust, err = trustOf(f.trustedKeysFile); err != nil {

@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -213,13 +215,18 @@ func (f *flags) settle(cmd *cobra.Command) ([]sinkPlace, error) {
 			return nil, err
 		}
 	}
+	f.known = c.Sinks
 	f.fill(cmd, c, k)
 	if err := f.check(); err != nil {
 		return nil, err
 	}
 	var places []sinkPlace
-	for _, u := range f.sinks {
-		places = append(places, sinkPlace{url: u})
+	for _, named := range f.sinks {
+		p, err := f.place("--sink", named)
+		if err != nil {
+			return nil, err
+		}
+		places = append(places, p)
 	}
 	if len(places) == 0 {
 		for _, name := range k.Sinks {
@@ -228,6 +235,24 @@ func (f *flags) settle(cmd *cobra.Command) ([]sinkPlace, error) {
 		}
 	}
 	return places, nil
+}
+
+// place is a sink as a person names it: by its URL, or by its name in the configuration, with the files that go with it there.
+func (f *flags) place(flag, named string) (sinkPlace, error) {
+	if s, ok := f.known[named]; ok {
+		return sinkPlace{s.URL, s.CredentialsFile, s.CAFile}, nil
+	}
+	if strings.ContainsAny(named, ":/") {
+		return sinkPlace{url: named}, nil
+	}
+	e := &usageError{fmt.Sprintf("%s %s is neither a URL nor the name of a sink in the configuration", flag, named), "write s3://bucket/prefix, gs://bucket/prefix or file:///directory"}
+	switch {
+	case f.config == "":
+		e.hint += "; names are those under sinks in the file of --config"
+	case len(f.known) > 0:
+		e.hint += "; the configuration has: " + strings.Join(slices.Sorted(maps.Keys(f.known)), ", ")
+	}
+	return sinkPlace{}, e
 }
 
 // cluster picks the named cluster, or the only one.

@@ -112,15 +112,9 @@ func (f *copyFlags) run(g *global, cmd *cobra.Command, selectors []string) error
 
 // destination opens the sink to copy to.
 func (f *copyFlags) destination(ctx context.Context, g *global) (catalog.Named, error) {
-	place := sinkPlace{url: f.to}
-	if f.config != "" {
-		c, err := readConfig(f.config)
-		if err != nil {
-			return catalog.Named{}, err
-		}
-		if s, ok := c.Sinks[f.to]; ok {
-			place = sinkPlace{s.URL, s.CredentialsFile, s.CAFile}
-		}
+	place, err := f.place("--to", f.to)
+	if err != nil {
+		return catalog.Named{}, err
 	}
 	s, err := open.URL(ctx, place.url, place.options(g))
 	if err != nil {

@@ -22,6 +22,7 @@ type flags struct {
 	output          string
 
 	sinks []string
+	known map[string]sinkConfig // the sinks of the configuration, by name
 
 	endpoints                  []string
 	cacert, cert, key          string
@@ -51,7 +52,7 @@ func (f *flags) printing(cmd *cobra.Command) {
 }
 
 func (f *flags) storage(cmd *cobra.Command) {
-	cmd.Flags().StringArrayVar(&f.sinks, "sink", nil, "where backups live: s3://BUCKET/PREFIX?region=…, gs://BUCKET/PREFIX or file:///DIR (repeatable)")
+	cmd.Flags().StringArrayVar(&f.sinks, "sink", nil, "where backups live: s3://BUCKET/PREFIX?region=…, gs://BUCKET/PREFIX, file:///DIR, or the name of a sink in the configuration (repeatable)")
 }
 
 func (f *flags) etcd(cmd *cobra.Command) {

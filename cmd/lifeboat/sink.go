@@ -33,8 +33,12 @@ func (f *sinkFlags) places(cmd *cobra.Command, args []string) ([]sinkPlace, erro
 	beside := f.credentialsFile != "" || f.caFile != ""
 	if len(args) > 0 {
 		places = nil
-		for _, url := range args {
-			places = append(places, sinkPlace{url: url})
+		for _, named := range args {
+			p, err := f.place("sink", named)
+			if err != nil {
+				return nil, err
+			}
+			places = append(places, p)
 		}
 	} else if beside && len(f.sinks) == 0 {
 		return nil, &usageError{"--credentials-file and --ca-file go with a URL", "give the URL as well; sinks of the configuration name their own"}
@@ -43,8 +47,11 @@ func (f *sinkFlags) places(cmd *cobra.Command, args []string) ([]sinkPlace, erro
 		return nil, &usageError{"no sink is given", "name one, for example s3://bucket/prefix?region=eu-central-1, or a --config that has some"}
 	}
 	for i := range places {
-		if beside {
-			places[i].credentialsFile, places[i].caFile = f.credentialsFile, f.caFile
+		if f.credentialsFile != "" {
+			places[i].credentialsFile = f.credentialsFile
+		}
+		if f.caFile != "" {
+			places[i].caFile = f.caFile
 		}
 	}
 	return places, nil

@@ -219,7 +219,7 @@ func (s *Sink) fail(op, key string, err error) error {
 	hint := ""
 	switch {
 	case errors.Is(err, sinks.ErrNoBucket):
-		hint = "create " + s.dir + ", or check that its volume is mounted"
+		hint = "check that the volume of " + s.dir + " is mounted; create the directory if it is new, or leave this sink out"
 	case errors.Is(err, fs.ErrPermission):
 		hint = "user " + fmt.Sprint(os.Getuid()) + " needs to read and write " + s.dir + " and all below it"
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):

@@ -30,7 +30,8 @@ func openGCS(ctx context.Context, raw string, u *url.URL, o Options) (sinks.Sink
 	if err != nil {
 		return nil, err
 	}
-	return wrap(gcs.New(ctx, options))
+	s, err := gcs.New(ctx, options)
+	return wrap(s, hintFor(err, o, "the JSON key of a service account, or the configuration of an external account"))
 }
 
 // gcsParameter takes one parameter of a gs URL, or says why not. Values are not repeated in messages.

@@ -139,6 +139,21 @@ func endpoint(value string) (address, why, hint string) {
 	return e.Scheme + "://" + e.Host, "", ""
 }
 
+// hintFor adds to the error of New, unless it has a hint, what to do about the files that go with the URL, of which credentials are in format.
+func hintFor(err error, o Options, format string) error {
+	var e *sinks.Error
+	switch {
+	case !errors.As(err, &e) || e.Hint != "":
+	case o.CredentialsFile != "" && strings.Contains(e.Err.Error(), o.CredentialsFile):
+		e.Hint = "credentials-file takes the path of a readable file: " + format
+	case o.CAFile != "" && strings.Contains(e.Err.Error(), o.CAFile):
+		e.Hint = "ca-file takes the path of a readable file with certificates in PEM format"
+	case strings.Contains(e.Err.Error(), "(lock-"):
+		e.Hint = "write both, as lock-mode=governance&lock-days=30, or neither"
+	}
+	return err
+}
+
 // wrap keeps a nil *T from becoming a sink that is not nil, and calls what New finds out without asking anybody a usage error.
 func wrap[T sinks.Sink](s T, err error) (sinks.Sink, error) {
 	if err == nil {

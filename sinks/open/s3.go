@@ -27,7 +27,8 @@ func openS3(ctx context.Context, raw string, u *url.URL, o Options) (sinks.Sink,
 	if err != nil {
 		return nil, err
 	}
-	return wrap(s3.New(ctx, options))
+	s, err := s3.New(ctx, options)
+	return wrap(s, hintFor(err, o, "[default], and below it aws_access_key_id = … and aws_secret_access_key = …"))
 }
 
 // parameter takes one parameter of an s3 URL, or says why not. Values are not repeated in messages.

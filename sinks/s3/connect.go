@@ -50,7 +50,10 @@ func (s *Sink) connect(ctx context.Context) (*s3.Client, error) {
 			config.WithSharedConfigFiles([]string{file}))
 	}
 	cfg, err := config.LoadDefaultConfig(ctx, load...)
-	if err != nil {
+	switch {
+	case err != nil && s.o.CredentialsFile != "":
+		return nil, fmt.Errorf("credentials file %s: %w", s.o.CredentialsFile, err)
+	case err != nil:
 		return nil, fmt.Errorf("AWS configuration: %w", err)
 	}
 	s.keys = newKeyring(cfg.Credentials, s.o.CredentialsFile, func(ctx context.Context) (aws.CredentialsProvider, error) {
