@@ -16,6 +16,9 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
 )
 
 // An Issuer is an OpenID provider as a Kubernetes API server is one to a cloud: it signs tokens for service accounts, and publishes the key.
@@ -73,14 +76,40 @@ func (i *Issuer) MinIO(policy string) []string {
 
 // Env is what a process needs to take on the role with the token, as in a pod with IRSA; s is where the role is.
 func (i *Issuer) Env(s *S3) []string {
-	role := sha1.Sum([]byte(audience)) // MinIO calls its roles so
 	return []string{
 		"AWS_WEB_IDENTITY_TOKEN_FILE=" + i.TokenFile,
-		"AWS_ROLE_ARN=arn:minio:iam:::role/" + base64.RawURLEncoding.EncodeToString(role[:]),
+		"AWS_ROLE_ARN=" + roleARN(),
 		"AWS_ENDPOINT_URL_STS=" + s.URL,
 		"AWS_REGION=" + Region,
 		"AWS_EC2_METADATA_DISABLED=true",
 	}
+}
+
+// Await returns once the server gives credentials for the token: it learns its policies only after it says that it is ready.
+func (i *Issuer) Await(t testing.TB, s *S3) {
+	t.Helper()
+	token, err := os.ReadFile(i.TokenFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := sts.New(sts.Options{BaseEndpoint: aws.String(s.URL), Region: Region})
+	for deadline := time.Now().Add(ready); ; time.Sleep(50 * time.Millisecond) {
+		_, err := client.AssumeRoleWithWebIdentity(t.Context(), &sts.AssumeRoleWithWebIdentityInput{
+			RoleArn: aws.String(roleARN()), RoleSessionName: aws.String("lab"), WebIdentityToken: aws.String(string(token)),
+		})
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%s gives no credentials for the token after %v: %v", s.Name, ready, err)
+		}
+	}
+}
+
+// roleARN is what MinIO calls the role of whoever holds a token of the issuer's.
+func roleARN() string {
+	role := sha1.Sum([]byte(audience))
+	return "arn:minio:iam:::role/" + base64.RawURLEncoding.EncodeToString(role[:])
 }
 
 // Rotate writes a token that expires after lifetime, and goes on replacing it, at half of that, until the test ends or stop is called.

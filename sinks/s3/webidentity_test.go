@@ -88,7 +88,7 @@ func parts(t *testing.T, n int) []byte {
 }
 
 func TestCredentialsThatExpireDuringAnUploadAreRenewed(t *testing.T) {
-	lifetime, uploadParts := 4*time.Second, 3
+	lifetime, uploadParts := 8*time.Second, 3
 	if lab.Long() {
 		lifetime, uploadParts = 20*time.Second, 6
 	}
@@ -97,6 +97,7 @@ func TestCredentialsThatExpireDuringAnUploadAreRenewed(t *testing.T) {
 	bucket := server.Bucket(t)
 	as(t, issuer.Env(server))
 	issuer.Rotate(t, lifetime)
+	issuer.Await(t, server)
 
 	network := &slow{delay: lifetime / 3}
 	s := roleSink(t, server, bucket, network)
@@ -119,6 +120,7 @@ func TestAnUploadEndsAtOnceWhenItsRoleIsWithdrawn(t *testing.T) {
 	as(t, issuer.Env(server))
 	lifetime := 4 * time.Second
 	stop := issuer.Rotate(t, lifetime)
+	issuer.Await(t, server)
 
 	network := &slow{delay: lifetime / 3}
 	network.hook = func(request int) {
@@ -145,6 +147,7 @@ func TestARoleThatMayNotWriteIsToldWhatItNeeds(t *testing.T) {
 	bucket := server.Bucket(t)
 	as(t, issuer.Env(server))
 	issuer.Rotate(t, time.Minute)
+	issuer.Await(t, server)
 	s := roleSink(t, server, bucket, &slow{})
 	began := time.Now()
 	for _, size := range []int{10, 2*part + 1} {
