@@ -122,6 +122,9 @@ type notExpected struct{ error }
 
 func (e *notExpected) Unwrap() error { return e.error }
 func (e *notExpected) Hint() string {
+	if p := (*catalog.Problem)(nil); errors.As(e.error, &p) && catalog.Unsigned(p) {
+		return "the head is that of a backup nobody signed: if you wrote it down before signing was turned on, say --accept-unsigned, too; if not, somebody has taken the signature away"
+	}
 	if errors.Is(e.error, catalog.ErrNotAuthentic) {
 		return "restore nothing from here before you know why: look for older versions of the objects, and into the other sinks, each with --sink and --expect"
 	}
