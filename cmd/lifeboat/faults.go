@@ -44,29 +44,31 @@ func faultText(e catalog.Entry) string {
 // faults tells what is wrong with copies, for each sink and kind on one line: somebody may have emptied a sink of a year's backups.
 func (s *statusJSON) faults(l catalog.Listing) {
 	type kind struct{ sink, what string }
-	all := make(map[kind][]catalog.ID)
+	type group struct {
+		ids  []catalog.ID
+		last string // in full
+	}
+	all := make(map[kind]*group)
 	var order []kind
 	for _, e := range l.Entries {
 		for _, f := range e.Faults() {
 			s.Faults = append(s.Faults, faultOfJSON{e.ID, f.Sink, f.What})
-			what := f.What
-			if w, _, ok := strings.Cut(f.What, ":"); ok && !strings.HasPrefix(f.What, "found damaged") {
-				what = w
-			}
+			what, _, _ := strings.Cut(f.What, ":") // without what differs from one to the other
+			what, _, _ = strings.Cut(what, " at ")
 			k := kind{f.Sink, what}
 			if all[k] == nil {
+				all[k] = &group{}
 				order = append(order, k)
 			}
-			all[k] = append(all[k], e.ID)
+			all[k].ids, all[k].last = append(all[k].ids, e.ID), f.What
 		}
 	}
-	for i, k := range order {
-		ids := all[k]
-		switch {
-		case len(ids) > 1:
-			s.attention("%s in %s: of %d backups, from %s to %s", k.what, k.sink, len(ids), ids[0], ids[len(ids)-1])
-		case i < shown || i >= len(order)-shown || s.Newest != nil && ids[0] == s.Newest.ID:
-			s.attention("%s in %s: of %s", k.what, k.sink, ids[0])
+	for _, k := range order {
+		of := all[k]
+		if n := len(of.ids); n > 1 {
+			s.attention("%s in %s: %d backups, from %s to %s", k.what, k.sink, n, of.ids[0], of.ids[n-1])
+		} else {
+			s.attention("%s in %s: %s", of.last, k.sink, of.ids[0])
 		}
 	}
 	for _, e := range l.Entries[max(0, len(l.Entries)-1):] {

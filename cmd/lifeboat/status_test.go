@@ -1,12 +1,38 @@
 package main
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/lifeboat-dr/lifeboat/catalog"
 )
+
+// TestManyFaultsAreOneLine: somebody emptied or damaged a sink that holds a year of backups.
+func TestManyFaultsAreOneLine(t *testing.T) {
+	t.Parallel()
+	var l catalog.Listing
+	for i := range 1000 {
+		id := catalog.ID(fmt.Sprintf("20261120T115000Z-r1-%06x", i))
+		found := catalog.Report{Report: catalog.ReportVerify, Time: time.Unix(int64(i), 0).UTC(), Sinks: []catalog.SinkResult{{Sink: "b"}}}
+		l.Entries = append(l.Entries, catalog.Entry{
+			Manifest: catalog.Manifest{ID: id}, Sinks: []string{"a", "b", "c"}, Reports: []catalog.Report{found},
+			Lacking: []catalog.Fault{{Sink: "a", What: "payload missing"}},
+		})
+	}
+	s := &statusJSON{}
+	s.faults(l)
+	said := strings.Join(s.Attention, "\n")
+	for _, want := range []string{"payload missing in a: 1000 backups, from 20261120T115000Z-r1-000000 to 20261120T115000Z-r1-0003e7", "found damaged in b: 1000 backups, from"} {
+		if !strings.Contains(said, want) {
+			t.Errorf("does not say %q: %s", want, said)
+		}
+	}
+	if len(s.Attention) != 3 || len(s.Faults) != 2000 {
+		t.Errorf("%d lines, %d faults", len(s.Attention), len(s.Faults))
+	}
+}
 
 // TestAgesAreHonestWhateverTheClocksSay: a backup never looks younger because a clock was wrong.
 func TestAgesAreHonestWhateverTheClocksSay(t *testing.T) {
