@@ -25,8 +25,8 @@ What is accepted is printed: one of the two, or both. This writes a mark beside 
 sink that holds it, signed where --signing-key-file is given; nothing is changed or removed.
 
 EXIT STATUS
-  0 accepted in every sink that holds it, 2 usage, 3 in some of them only, 5 no sink could be used,
-  6 no such backup, 12 not authentic, 130/143 interrupted`,
+  0 accepted in every sink that holds it, 2 usage, 3 in some of them only, or a sink could not be read,
+  5 no sink could be used, 6 no such backup, 12 not authentic, 130/143 interrupted`,
 		Args:        cobra.ExactArgs(1),
 		Annotations: map[string]string{onInterrupt: "the mark may be in some of the sinks; accept it again"},
 		RunE:        func(cmd *cobra.Command, args []string) error { return f.accept(g, cmd, args[0]) },
@@ -54,8 +54,7 @@ func (f *flags) accept(g *global, cmd *cobra.Command, id string) error {
 	}
 	accepts := acceptable(l, e)
 	if len(accepts) == 0 {
-		fmt.Fprintf(g.err, "lifeboat: %s is not suspect, and its recipients are known: there is nothing to accept\n", e.ID)
-		return nil
+		return d.nothingToDo(g, catalog.MarkAccept, fmt.Sprintf("%s is not suspect, and its recipients are known: there is nothing to accept", e.ID))
 	}
 	return d.mark(ctx, g, e, catalog.Mark{Mark: catalog.MarkAccept}, accepts...)
 }

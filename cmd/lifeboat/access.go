@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/mod/sumdb/note"
@@ -19,6 +20,7 @@ type bucket struct {
 	sinks   []catalog.Named
 	cluster string
 	trust   catalog.Trust
+	unread  []*catalog.Problem // sinks that list could not read
 }
 
 // bucket opens the sinks that flags or configuration name. It makes no request yet, so of what is a store's fault it tells only that not
@@ -72,6 +74,12 @@ func trustOf(path string) (catalog.Trust, error) {
 func (b *bucket) list(ctx context.Context, s streams) (catalog.Listing, error) {
 	l, err := catalog.List(ctx, b.sinks, b.cluster, b.trust)
 	s.tellProblems(l.Problems)
+	b.unread = nil
+	for _, p := range l.Problems {
+		if p.Key == "" {
+			b.unread = append(b.unread, p)
+		}
+	}
 	if l.IgnoredMarks > 0 {
 		s.warnf("%d marks without a trusted signature were ignored", l.IgnoredMarks)
 	}
@@ -99,12 +107,27 @@ func (b *bucket) holding(e catalog.Entry) []catalog.Named {
 	return all
 }
 
-// signers reads the signing keys; none where no file is named.
-func (f *flags) signers() ([]note.Signer, error) {
+// signers reads the signing keys; none where no file is named. Where keys are trusted, one of them at least must be: what is signed by
+// others only would be refused by whoever trusts the same keys, this very command included.
+func (f *flags) signers(t catalog.Trust) ([]note.Signer, error) {
 	if f.signingKeyFile == "" {
 		return nil, nil
 	}
-	return crypto.LoadSigners(f.signingKeyFile)
+	all, err := crypto.LoadSigners(f.signingKeyFile)
+	if err != nil || t.Verifiers == nil {
+		return all, err
+	}
+	var names []string
+	for _, s := range all {
+		if _, err := t.Verifiers.Verifier(s.Name(), s.KeyHash()); err == nil {
+			return all, nil
+		}
+		names = append(names, fmt.Sprintf("%s+%08x", s.Name(), s.KeyHash()))
+	}
+	return nil, &usageError{
+		fmt.Sprintf("the signing key %s of %s is not among the trusted keys of %s, so what it signs would be refused", strings.Join(names, ", "), f.signingKeyFile, f.trustedKeysFile),
+		"add its public key (the .pub beside it) to --trusted-keys-file, here and wherever backups are read, or sign with a key that is trusted",
+	}
 }
 
 // source says which etcd a backup is taken from.

@@ -91,7 +91,7 @@ func (f *backupFlags) options(g *global, cmd *cobra.Command) (backup.Options, er
 	if err != nil {
 		return backup.Options{}, err
 	}
-	signers, err := f.signers()
+	signers, err := f.signers(b.trust)
 	if err != nil {
 		return backup.Options{}, err
 	}

@@ -23,8 +23,8 @@ writes a mark beside the manifest in every sink that holds it, signed where --si
 lifeboat; against someone with the bucket's keys only an object lock helps.
 
 EXIT STATUS
-  0 held in every sink that holds it, 2 usage, 3 in some of them only, 5 no sink could be used, 6 no such backup,
-  12 not authentic, 130/143 interrupted`,
+  0 held in every sink that holds it, 2 usage, 3 in some of them only, or a sink could not be read,
+  5 no sink could be used, 6 no such backup, 12 not authentic, 130/143 interrupted`,
 		Args:        cobra.ExactArgs(1),
 		Annotations: map[string]string{onInterrupt: "the mark may be in some of the sinks; hold it again"},
 		RunE:        func(cmd *cobra.Command, args []string) error { return f.hold(g, cmd, args[0]) },
@@ -43,8 +43,8 @@ func newRelease(g *global) *cobra.Command {
 writes a mark beside the manifest in every sink that holds it, signed where --signing-key-file is given.
 
 EXIT STATUS
-  0 released in every sink that holds it, 2 usage, 3 in some of them only, 5 no sink could be used, 6 no such backup,
-  12 not authentic, 130/143 interrupted`,
+  0 released in every sink that holds it, 2 usage, 3 in some of them only, or a sink could not be read,
+  5 no sink could be used, 6 no such backup, 12 not authentic, 130/143 interrupted`,
 		Args:        cobra.ExactArgs(1),
 		Annotations: map[string]string{onInterrupt: "the mark may be in some of the sinks; release it again"},
 		RunE:        func(cmd *cobra.Command, args []string) error { return f.release(g, cmd, args[0]) },
@@ -87,8 +87,7 @@ func (f *holdFlags) release(g *global, cmd *cobra.Command, selector string) erro
 		return err
 	}
 	if !e.Held {
-		fmt.Fprintf(g.err, "lifeboat: %s is not held: there is nothing to release\n", e.ID)
-		return nil
+		return d.nothingToDo(g, catalog.MarkRelease, fmt.Sprintf("%s is not held: there is nothing to release", e.ID))
 	}
 	return d.mark(cmd.Context(), g, e, catalog.Mark{Mark: catalog.MarkRelease, Reason: f.reason}, fmt.Sprintf("retention decides over %s again", e.ID))
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/mod/sumdb/note"
@@ -22,7 +23,7 @@ func (f *flags) decision(g *global, cmd *cobra.Command) (*decision, error) {
 	if err != nil {
 		return nil, err
 	}
-	signers, err := f.signers()
+	signers, err := f.signers(b.trust)
 	if err != nil {
 		return nil, err
 	}
@@ -49,7 +50,36 @@ func (d *decision) mark(ctx context.Context, g *global, e catalog.Entry, m catal
 		again := fmt.Sprintf("%s it again, with that --sink alone, once it can be written", m.Mark)
 		return &partlyDone{oneLine(errors.Join(failed...).Error()), again, failed}
 	}
+	if len(failed) == 0 && len(d.unread) > 0 {
+		return d.notEverywhere(m.Mark, fmt.Sprintf("%s in %s", past(m.Mark), strings.Join(e.Sinks, ", ")))
+	}
 	return errors.Join(failed...)
+}
+
+// nothingToDo says that what was found needs no mark, which is all there is to say only if everything could be looked at.
+func (d *decision) nothingToDo(g *global, k catalog.MarkKind, why string) error {
+	if len(d.unread) > 0 {
+		return d.notEverywhere(k, why)
+	}
+	fmt.Fprintf(g.err, "lifeboat: %s\n", why)
+	return nil
+}
+
+// notEverywhere is the end of a command that did what it could while some sinks could not be read.
+func (d *decision) notEverywhere(k catalog.MarkKind, done string) error {
+	var names []string
+	var causes []error
+	for _, p := range d.unread {
+		names, causes = append(names, p.Sink), append(causes, p)
+	}
+	back := "it is"
+	if len(names) > 1 {
+		back = "they are"
+	}
+	return &partlyDone{
+		fmt.Sprintf("%s; %s could not be read, so nothing is %s there", done, strings.Join(names, ", "), past(k)),
+		fmt.Sprintf("%s it again once %s back", k, back), causes,
+	}
 }
 
 func past(k catalog.MarkKind) string {

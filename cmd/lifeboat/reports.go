@@ -32,7 +32,10 @@ type reporter struct {
 
 // reporter reads the signing key before any work is done: a bad one must not be found out after hours.
 func (r *reporting) reporter(f *flags, g *global, b *bucket) (*reporter, error) {
-	signers, err := f.signers()
+	if r.noReport { // nothing is signed
+		f.signingKeyFile = ""
+	}
+	signers, err := f.signers(b.trust)
 	if err != nil {
 		return nil, err
 	}
