@@ -57,7 +57,7 @@ type retentionConfig struct {
 	Monthly int           `yaml:"monthly"`
 	Yearly  int           `yaml:"yearly"`
 	Within  time.Duration `yaml:"within"`
-	Floor   int           `yaml:"floor"`
+	Floor   *int          `yaml:"floor"` // nil if it is not there: 0 is a mistake to be told
 }
 
 type sinkConfig struct {

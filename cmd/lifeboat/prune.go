@@ -68,28 +68,40 @@ EXIT STATUS
 // rules fills what no flag said from the configuration, and refuses what keeps nothing.
 func (f *pruneFlags) rules(cmd *cobra.Command) error {
 	c, p := f.retention, &f.policy
+	// said is how a rule is written where it was given.
+	said := func(name string) string {
+		if cmd.Flags().Changed(name) {
+			return "--" + name
+		}
+		return "configuration " + f.config + ": retention." + name
+	}
 	for name, pair := range map[string]struct {
 		at    *int
 		value int
 	}{
 		"last": {&p.Last, c.Last}, "hourly": {&p.Hourly, c.Hourly}, "daily": {&p.Daily, c.Daily}, "weekly": {&p.Weekly, c.Weekly},
-		"monthly": {&p.Monthly, c.Monthly}, "yearly": {&p.Yearly, c.Yearly}, "floor": {&p.Floor, c.Floor},
+		"monthly": {&p.Monthly, c.Monthly}, "yearly": {&p.Yearly, c.Yearly},
 	} {
 		if pair.value != 0 && !cmd.Flags().Changed(name) {
 			*pair.at = pair.value
 		}
 		if *pair.at < 0 {
-			return &usageError{fmt.Sprintf("--%s %d is negative", name, *pair.at), "use a count, or leave the rule out"}
+			return &usageError{fmt.Sprintf("%s %d is negative", said(name), *pair.at), "use a count, or leave the rule out"}
 		}
+	}
+	if c.Floor != nil && !cmd.Flags().Changed("floor") {
+		p.Floor = *c.Floor
 	}
 	if c.Within != 0 && !cmd.Flags().Changed("within") {
 		p.Within = c.Within
 	}
 	switch {
 	case p.Within < 0:
-		return &usageError{fmt.Sprintf("--within %s is negative", p.Within), "use a duration such as 72h"}
+		return &usageError{fmt.Sprintf("%s %s is negative", said("within"), p.Within), "use a duration such as 72h"}
+	case p.Floor < 0:
+		return &usageError{fmt.Sprintf("%s %d is negative", said("floor"), p.Floor), "use 1 at least; 3 is the default"}
 	case p.Floor == 0:
-		return &usageError{"--floor 0 would let a lineage end", "use 1 at least; 3 is the default"}
+		return &usageError{said("floor") + " 0 would let a lineage end", "use 1 at least; 3 is the default"}
 	case p.Empty():
 		return &usageError{"no rule says what to keep, so everything would go but the floor", "give at least one of --last --hourly --daily --weekly --monthly --yearly --within, or `retention` in the configuration"}
 	}

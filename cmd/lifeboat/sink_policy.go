@@ -28,7 +28,7 @@ func newSinkPolicy(g *global) *cobra.Command {
 With --role the policy alone goes to stdout, to be redirected. Nothing is asked of the store.
 
 EXIT STATUS
-  0 printed, 2 usage, also a sink whose store has no such policies`,
+  0 printed, 2 usage, also where no sink's store has such policies (a directory among others is left out)`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error { return f.run(g, cmd, args) },
 	}
@@ -59,20 +59,27 @@ func (f *sinkPolicyFlags) run(g *global, cmd *cobra.Command, args []string) erro
 		roles = []sinks.Role{sinks.Role(f.role)}
 	}
 	all := []sinkPolicyJSON{}
+	var without error // policies
 	for _, p := range places {
-		s, err := open.URL(cmd.Context(), p.url, p.options(g))
+		s, err := orAbsent(open.URL(cmd.Context(), p.url, p.options(g)))
 		if err != nil {
 			return err
 		}
 		known, ok := s.(sinks.Restricted)
 		if !ok {
-			return &usageError{fmt.Sprintf("%s has no policies for credentials", s), "who may write or remove there is up to the permissions of its directory"}
+			without = &usageError{fmt.Sprintf("%s has no policies for credentials", s), "who may write or remove there is up to the permissions of its directory"}
+			if len(places) > 1 {
+				fmt.Fprintf(g.err, "lifeboat: %s is left out: a directory has no policies for credentials, only permissions\n", s)
+			}
+			continue
 		}
 		for _, role := range roles {
 			all = append(all, sinkPolicyJSON{fmt.Sprint(s), role, known.Policy(role)})
 		}
 	}
 	switch {
+	case len(all) == 0:
+		return without
 	case f.output == "json":
 		return g.printJSON(all)
 	case len(all) == 1:

@@ -105,7 +105,9 @@ func Run(ctx context.Context, s sinks.Sink, o Options) (Report, error) {
 		r.Results = append(r.Results, settings(ctx, s)...)
 		r.Results = append(r.Results, unfinished(ctx, s)...)
 	}
-	r.Left, r.LeftWhy = sweep(context.WithoutCancel(ctx), g, prefix)
+	if err == nil || g.tried() { // else nothing was put, and there is nothing to say but err
+		r.Left, r.LeftWhy = sweep(context.WithoutCancel(ctx), g, prefix)
+	}
 	if ctx.Err() != nil {
 		err = context.Cause(ctx)
 	}

@@ -41,6 +41,19 @@ type guard struct {
 	mu      sync.Mutex
 	has     map[string]int64 // what was put, and its size, where it stays
 	inParts string           // the one object in parts that was let through
+	maybe   bool             // something was put, or may have been: the store could not be asked any more
+}
+
+// tried tells whether anything may have been put.
+func (g *guard) tried() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.maybe
+}
+
+// refused tells whether an error of Put is the store's word that nothing was put.
+func refused(err error) bool {
+	return errors.Is(err, fs.ErrPermission) || errors.Is(err, sinks.ErrNoBucket)
 }
 
 // keep makes the guard expect that whatever is put stays.
@@ -60,6 +73,11 @@ func (g *guard) Put(ctx context.Context, key string, body io.ReaderAt, size int6
 		return &sinks.Error{Op: "put", Sink: fmt.Sprint(g.Sink), Key: key, Err: errTooMuch}
 	}
 	err := g.Sink.Put(ctx, key, body, size)
+	if err == nil || !refused(err) {
+		g.mu.Lock()
+		g.maybe = true
+		g.mu.Unlock()
+	}
 	if err == nil {
 		g.mu.Lock()
 		defer g.mu.Unlock()

@@ -134,6 +134,10 @@ func (op *operation) explanation(err error) explanation {
 	case "XMinioStorageFull", "QuotaExceeded", "InsufficientStorage", "XMinioAdminBucketQuotaExceeded":
 		return explanation{"the store is full", nil, "free some space there, or raise the quota"}
 	}
+	var answer smithy.APIError
+	if op.s.o.LockMode != "" && errors.As(err, &answer) && strings.Contains(answer.ErrorMessage(), "missing ObjectLockConfiguration") {
+		return explanation{"the bucket was made without object lock", nil, "make a bucket with object lock, or leave lock-mode and lock-days out of the URL"}
+	}
 	switch status {
 	case 401, 403:
 		return explanation{"access denied", fs.ErrPermission, "the credentials need " + op.needs(err)}
