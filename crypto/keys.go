@@ -33,9 +33,9 @@ type KeyError struct {
 
 func (e *KeyError) Error() string {
 	if e.Line > 0 {
-		return fmt.Sprintf("key file %s line %d: %s", e.File, e.Line, e.Reason)
+		return fmt.Sprintf("%s line %d: %s", e.File, e.Line, e.Reason)
 	}
-	return fmt.Sprintf("key file %s: %s", e.File, e.Reason)
+	return fmt.Sprintf("%s: %s", e.File, e.Reason)
 }
 
 func (e *KeyError) Unwrap() error { return e.Err }

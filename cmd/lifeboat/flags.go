@@ -57,7 +57,7 @@ func (f *flags) storage(cmd *cobra.Command) {
 
 func (f *flags) etcd(cmd *cobra.Command) {
 	fl := cmd.Flags()
-	fl.StringSliceVar(&f.endpoints, "endpoints", nil, "client `URLS` of the etcd members, with commas between")
+	fl.StringSliceVar(&f.endpoints, "endpoints", nil, "client `URLS` of the etcd members, with commas between; without a scheme it means http://")
 	fl.StringVar(&f.cacert, "cacert", "", "`FILE` with the CA that signed the members' certificates")
 	fl.StringVar(&f.cert, "cert", "", "`FILE` with our client certificate")
 	fl.StringVar(&f.key, "key", "", "`FILE` with its key")

@@ -100,7 +100,7 @@ func newRoot(s streams) *cobra.Command {
 	root.SetIn(s.in)
 	root.CompletionOptions.HiddenDefaultCmd = false
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return &usageError{err.Error(), fmt.Sprintf("`%s --help` lists the flags", cmd.CommandPath())}
+		return &usageError{flagComplaint(err), fmt.Sprintf("`%s --help` lists the flags", cmd.CommandPath())}
 	})
 	root.AddCommand(
 		newBackup(g), newStatus(g), newList(g), newShow(g), newVerify(g), newCopy(g), newRestore(g), newRehearse(g),
@@ -108,6 +108,22 @@ func newRoot(s streams) *cobra.Command {
 	)
 	usageErrors(root)
 	return root
+}
+
+// flagComplaint says in our users' words what the parsers of flags say in Go's.
+func flagComplaint(err error) string {
+	text := err.Error()
+	before, _, _ := strings.Cut(text, ": strconv.")
+	if before != text {
+		if strings.Contains(text, "ParseBool") {
+			return before + ": it is neither true nor false"
+		}
+		return before + ": it is not a whole number"
+	}
+	if before, _, found := strings.Cut(text, ": time: "); found {
+		return before + ": it is not a duration; days are written in hours, as in 72h"
+	}
+	return strings.TrimPrefix(text, "time: ")
 }
 
 // usageErrors makes every complaint about arguments exit 2 with a hint, in every command below root.
@@ -146,7 +162,7 @@ func fromEnvironment(cmd *cobra.Command, lookup func(string) (string, bool)) err
 		}
 		for _, v := range values {
 			if err := cmd.Flags().Set(f.Name, v); err != nil {
-				failed = &usageError{fmt.Sprintf("%s: %v", name, err), fmt.Sprintf("it stands for --%s; unset it or mend it", f.Name)}
+				failed = &usageError{fmt.Sprintf("%s: %s", name, flagComplaint(err)), fmt.Sprintf("it stands for --%s; unset it or mend it", f.Name)}
 				return
 			}
 		}
