@@ -101,8 +101,7 @@ type LineageState struct {
 	Doubts   []string // why it is suspect; none if accepted
 }
 
-// Lineages tells of every lineage, the oldest first. One that is suspect and newer than the newest accepted one freezes those before it:
-// retention removes nothing of them.
+// Lineages tells of every lineage, the oldest first. retention.FrozenBy tells which of them are frozen.
 func (l Listing) Lineages() (all []LineageState) {
 	for _, h := range histories(l.Entries) {
 		s := LineageState{Lineage: h.Lineage, Accepted: h.accepted, Backups: len(h.entries), Newest: h.newest().ID}

@@ -6,7 +6,7 @@ import (
 	"slices"
 )
 
-// A history is the backups of one lineage, in id order.
+// A history is the backups of one lineage, oldest first.
 type history struct {
 	Lineage
 	entries  []*Entry // those given
@@ -31,25 +31,34 @@ func histories(entries []Entry) []*history {
 		h.entries = append(h.entries, e)
 		h.accepted = h.accepted || e.Accepts()
 	}
-	slices.SortStableFunc(all, func(a, b *history) int { return compareIDs(a.First, b.First) })
+	slices.SortStableFunc(all, (*history).compare)
 	return all
+}
+
+// compare orders by the first backups, as compareEntries does.
+func (h *history) compare(other *history) int {
+	return cmp.Or(h.First.compareStart(other.First), cmp.Compare(h.entries[0].Sequence, other.entries[0].Sequence), compareIDs(h.First, other.First))
+}
+
+// compareEntries orders as compareIDs, but of backups of one second and revision the one is older that has seen fewer before it.
+func compareEntries(a, b Entry) int {
+	return cmp.Or(a.ID.compareStart(b.ID), cmp.Compare(a.Sequence, b.Sequence), compareIDs(a.ID, b.ID))
+}
+
+// compareStart orders by start, then by revision as a number.
+func (id ID) compareStart(other ID) int {
+	if n := len(idTime); len(id) > n && len(other) > n && id[:n] != other[:n] {
+		return cmp.Compare(id, other) // by far the most; to take them apart would be slow
+	}
+	if id.Time().Equal(other.Time()) {
+		return cmp.Compare(id.Revision(), other.Revision())
+	}
+	return cmp.Compare(id, other)
 }
 
 // compareIDs orders by start, then by revision as a number (as text r99 would come after r100), then by the random part.
 func compareIDs(a, b ID) int {
-	if n := len(idTime); len(a) > n && len(b) > n && a[:n] != b[:n] {
-		return cmp.Compare(a, b) // by far the most; to take them apart would be slow
-	}
-	if a.Time().Equal(b.Time()) && a.Revision() != b.Revision() {
-		return cmp.Compare(a.Revision(), b.Revision())
-	}
-	switch {
-	case a < b:
-		return -1
-	case a > b:
-		return 1
-	}
-	return 0
+	return cmp.Or(a.compareStart(b), cmp.Compare(a, b))
 }
 
 // current returns the newest accepted lineage, nil if there is none.
@@ -90,7 +99,7 @@ func Continue(entries []Entry, m Manifest) (Lineage, []string) {
 		}
 		return own, []string{fmt.Sprintf("the etcd cluster id is %s, and was %s in %s", own.EtcdClusterID, before.EtcdClusterID, before.newest().ID)}
 	}
-	if head != nil && last.First < head.First {
+	if head != nil && last.compare(head) < 0 {
 		return own, []string{fmt.Sprintf("the etcd cluster id is %s, as before the lineage of %s was accepted in its place", own.EtcdClusterID, head.First)}
 	}
 	if reasons := regressions(last, m); len(reasons) > 0 {

@@ -44,7 +44,7 @@ type Gap struct {
 // A Listing is what the sinks hold of one cluster.
 type Listing struct {
 	Cluster  string
-	Entries  []Entry // in id order, so oldest first
+	Entries  []Entry // oldest first: by start, revision, sequence, id
 	Problems []*Problem
 	Gaps     []Gap
 	// IgnoredMarks counts marks without the signature of a trusted key where there are trusted keys.
@@ -206,7 +206,7 @@ func (l *Listing) mergeManifests(ss []Named, held []holdings) {
 			}
 		}
 	}
-	slices.SortFunc(l.Entries, func(a, b Entry) int { return compareIDs(a.ID, b.ID) })
+	slices.SortFunc(l.Entries, compareEntries)
 }
 
 func readEntry(cluster string, f fetched, t Trust) (Entry, error) {

@@ -86,14 +86,12 @@ func (l Listing) newest(by time.Time, unfit func(Entry) string) (Entry, []Skip, 
 
 // passedOver lists what is newer than the chosen one, and would have been it otherwise.
 func (l Listing) passedOver(chosen *Entry, by time.Time, unfit func(Entry) string) (skips []Skip) {
-	newer := func(id ID) bool {
-		return (chosen == nil || compareIDs(id, chosen.ID) > 0) && (by.IsZero() || !id.Time().After(by))
-	}
+	intime := func(id ID) bool { return by.IsZero() || !id.Time().After(by) }
 	listed := make(map[ID]bool)
 	for _, e := range l.Entries {
 		listed[e.ID] = true
 		switch {
-		case !newer(e.ID):
+		case chosen != nil && compareEntries(e, *chosen) <= 0, !intime(e.ID):
 		case len(e.Doubts) > 0:
 			skips = append(skips, Skip{e.ID, "suspect: " + strings.Join(e.Doubts, "; ")})
 		case unfit(e) != "":
@@ -103,7 +101,7 @@ func (l Listing) passedOver(chosen *Entry, by time.Time, unfit func(Entry) strin
 		}
 	}
 	for _, p := range l.Problems {
-		if p.ID != "" && newer(p.ID) && !listed[p.ID] {
+		if p.ID != "" && (chosen == nil || compareIDs(p.ID, chosen.ID) > 0) && intime(p.ID) && !listed[p.ID] {
 			listed[p.ID] = true
 			skips = append(skips, Skip{p.ID, p.Error()})
 		}

@@ -142,3 +142,30 @@ func TestLatestIsOfTheNewestAcceptedLineage(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+// Racing schedules and quick hands: the id's random part says nothing about which was first.
+func TestOfOneSecondAndRevisionTheHigherSequenceIsTheNewer(t *testing.T) {
+	t.Parallel()
+	s := []Named{{"mem:a", mem.New()}}
+	var made []ID
+	for _, random := range []string{"ffffff", "888888", "000000", "aaaaaa"} {
+		m := sample(ID(day0().Format(idTime) + "-r100-" + random))
+		m.Lineage = Lineage{EtcdClusterID: 1}
+		l := list(t, s, Trust{})
+		l.Link(&m)
+		if err := Commit(t.Context(), s[0], encode(t, m)); err != nil {
+			t.Fatal(err)
+		}
+		if made = append(made, m.ID); m.Sequence != int64(len(made)) {
+			t.Fatalf("%s has sequence %d", m.ID, m.Sequence)
+		}
+	}
+	l := list(t, s, Trust{})
+	if diff := cmp.Diff(made, ids(l)); diff != "" {
+		t.Error(diff)
+	}
+	e, skips, err := l.Resolve("latest", day0().Add(time.Hour))
+	if err != nil || e.ID != made[3] || len(skips) > 0 {
+		t.Errorf("latest is %s, passing over %v: %v", e.ID, skips, err)
+	}
+}

@@ -12,6 +12,7 @@ type lineage struct {
 	begun   time.Time
 	first   int64 // lowest sequence
 	suspect bool
+	counted bool // of a backup that counts as a witness: not of one that anybody may have written
 }
 
 // group sorts backups into lineages.
@@ -26,6 +27,7 @@ func group(items []*item) (all []*lineage) {
 		}
 		l.items = append(l.items, i)
 		l.suspect = l.suspect || !i.Accepted
+		l.counted = l.counted || i.Witness && i.Excluded == ""
 		l.first = min(l.first, i.Sequence)
 	}
 	for _, l := range all {
@@ -40,21 +42,48 @@ func (l *lineage) newer(other *lineage) bool {
 	return !l.begun.Before(other.begun) || l.first >= other.first
 }
 
+// decided reports whether a person has decided about a suspect lineage by accepting one that surely began after it, which by both
+// measures this one is not newer than.
+func (l *lineage) decided(all []*lineage) bool {
+	return slices.ContainsFunc(all, func(a *lineage) bool { return !a.suspect && a.counted && !l.newer(a) })
+}
+
+// frozenBy finds of each lineage that is frozen the suspect one that does it.
+func frozenBy(all []*lineage) map[*lineage]*lineage {
+	frozen := make(map[*lineage]*lineage)
+	for _, s := range all {
+		if !s.suspect || s.decided(all) {
+			continue
+		}
+		for _, l := range all {
+			if by := frozen[l]; s != l && s.newer(l) && (by == nil || s.newer(by)) {
+				frozen[l] = s
+			}
+		}
+	}
+	return frozen
+}
+
 // freeze keeps everything of each lineage beside which a newer one is suspect: until a person has decided what that is, what was
 // before it may be all there is.
 func freeze(all []*lineage) {
-	for _, l := range all {
-		var by *lineage
-		for _, s := range all {
-			if s != l && s.suspect && s.newer(l) && (by == nil || s.newer(by)) {
-				by = s
-			}
-		}
-		if by == nil {
-			continue
-		}
+	for l, by := range frozenBy(all) {
 		for _, i := range l.items {
 			i.frozen = "the newer lineage of " + by.name + " is suspect and not accepted"
 		}
 	}
+}
+
+// FrozenBy tells of each lineage that is frozen which suspect one does it. Of the backups Lineage, Begun, Sequence, Accepted, Witness and
+// Excluded count.
+func FrozenBy(backups []Backup) map[string]string {
+	items := make([]*item, len(backups))
+	for i, b := range backups {
+		items[i] = &item{Backup: b}
+	}
+	names := make(map[string]string)
+	for l, by := range frozenBy(group(items)) {
+		names[l.name] = by.name
+	}
+	return names
 }

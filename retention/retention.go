@@ -44,7 +44,7 @@ type Backup struct {
 	ID       string
 	Time     time.Time // when it was begun
 	Revision int64     // of etcd: within one lineage a higher one is a later state; also orders backups of the same time
-	Sequence int64     // how many were seen before it, plus one; orders lineages where clocks were wrong
+	Sequence int64     // how many were seen before it, plus one; orders lineages where clocks were wrong, and backups of the same time and revision
 
 	Lineage  string    // name of its lineage
 	Begun    time.Time // when that lineage began
@@ -65,7 +65,7 @@ type Verdict string
 const (
 	Keep   Verdict = "keep"
 	Remove Verdict = "remove"
-	Frozen Verdict = "frozen" // a newer lineage is suspect: nothing of this one is removed, whatever the rules say
+	Frozen Verdict = "frozen" // a newer lineage is suspect, and none accepted that is newer still: nothing of this one is removed, whatever the rules say
 	Later  Verdict = "later"  // it goes in a later run, because of the limit of one
 )
 
@@ -136,7 +136,7 @@ func (i *item) decision() Decision {
 
 // byAge orders oldest first, as the catalog does.
 func byAge(a, b *item) int {
-	return cmp.Or(a.Time.Compare(b.Time), cmp.Compare(a.Revision, b.Revision), strings.Compare(a.ID, b.ID))
+	return cmp.Or(a.Time.Compare(b.Time), cmp.Compare(a.Revision, b.Revision), cmp.Compare(a.Sequence, b.Sequence), strings.Compare(a.ID, b.ID))
 }
 
 // limit puts off what is more than one run may remove, the newest first: a mistake in a policy is seen before it has done its worst.

@@ -80,7 +80,7 @@ func readTable(t *testing.T, text string) (c table) {
 		case word != "#":
 			given, _, _ := strings.Cut(line, "|")
 			b := readBackup(t, strings.Fields(given))
-			b.ID = fmt.Sprintf("%s-r%d-%03d", b.Time.Format(minute), b.Revision, len(c.backups))
+			b.ID = fmt.Sprintf("%s-r%d-%03d", b.Time.Format(minute), b.Revision, 999-len(c.backups)) // the higher sequence is the newer, whatever the ids
 			b.Sequence = int64(len(c.backups) + 1)
 			if begun[b.Lineage].IsZero() {
 				begun[b.Lineage] = b.Time

@@ -57,21 +57,22 @@ func TestNoHistoryLosesItsLastGoodBackups(t *testing.T) {
 	}
 	all.Wait()
 	// What never happens proves nothing.
-	if total.removed < histories || total.frozen < histories/10 || total.floor < histories/10 || total.limited < histories/10 {
+	if total.removed < histories || total.frozen < histories/10 || total.floor < histories/10 || total.decided < histories/20 || total.limited < histories/10 {
 		t.Errorf("too little happened: %+v", total)
 	}
-	lab.Report(t, "%d histories, %d backups, %d prunes: %d backups removed, %d lineages kept because they were frozen, %d at their floor, %d runs at their limit",
-		histories, total.backups, total.prunes, total.removed, total.frozen, total.floor, total.limited)
+	lab.Report(t, "%d histories, %d backups, %d prunes: %d backups removed, %d lineages kept because they were frozen, %d backups removed that were until a newer was accepted, %d lineages at their floor, %d runs at their limit",
+		histories, total.backups, total.prunes, total.removed, total.frozen, total.decided, total.floor, total.limited)
 }
 
 // count is what happened.
-type count struct{ backups, prunes, removed, frozen, floor, limited uint64 }
+type count struct{ backups, prunes, removed, frozen, decided, floor, limited uint64 }
 
 func (c *count) add(d count) {
 	c.backups += d.backups
 	c.prunes += d.prunes
 	c.removed += d.removed
 	c.frozen += d.frozen
+	c.decided += d.decided
 	c.floor += d.floor
 	c.limited += d.limited
 }
@@ -216,13 +217,24 @@ func (w *world) floorHolds(p *Plan, gone map[catalog.ID]bool, c *count) error {
 	return nil
 }
 
-// freezeHolds lets nothing go of a lineage beside a suspect one that really began later.
+// freezeHolds lets nothing go of a lineage beside a suspect one that really began later, unless a person has accepted one that really
+// began later still.
 func (w *world) freezeHolds(before catalog.Listing, gone map[catalog.ID]bool, c *count) error {
-	suspect := -1
+	suspect, approved := -1, -1
 	for _, e := range before.Entries {
 		if len(e.Doubts) > 0 {
 			suspect = max(suspect, w.born[e.Lineage])
+		} else if w.approved[e.Lineage] {
+			approved = max(approved, w.born[e.Lineage])
 		}
+	}
+	if approved > suspect { // every suspect one is decided on, with this one
+		for _, e := range before.Entries {
+			if gone[e.ID] && w.born[e.Lineage] < suspect {
+				c.decided++
+			}
+		}
+		return nil
 	}
 	frozen := make(map[catalog.Lineage]bool)
 	for _, e := range before.Entries {

@@ -36,9 +36,10 @@ type Plan struct {
 	// Warnings are sentences about what stays for another reason than the policy.
 	Warnings []string
 
-	stock *catalog.Stock
-	now   time.Time
-	o     Options
+	stock  *catalog.Stock
+	frozen map[string]string // which lineage freezes which, by their first backups
+	now    time.Time
+	o      Options
 }
 
 // A Line is the decision about one backup.
@@ -142,6 +143,7 @@ func (p *Plan) refusals() error {
 // decide asks the policy, and says what else stays.
 func (p *Plan) decide() {
 	backups := p.backups()
+	p.frozen = retention.FrozenBy(backups)
 	p.Lines = make([]Line, len(backups))
 	for i, d := range p.o.Policy.Plan(p.now, backups) {
 		p.Lines[i] = Line{p.Listing.Entries[i], d}
@@ -178,16 +180,14 @@ func (p *Plan) Removals() []Line {
 	return slices.DeleteFunc(slices.Clone(p.Lines), func(l Line) bool { return l.Verdict != retention.Remove })
 }
 
-// Frozen names the first backups of the suspect lineages, none of which is accepted, beside which there are older ones: what a person
-// has to decide about.
+// Frozen names the first backups of the suspect lineages, none of which is accepted, that freeze older ones: what a person has to
+// decide about.
 func (p *Plan) Frozen() (suspects []catalog.ID) {
-	if !slices.ContainsFunc(p.Lines, func(l Line) bool { return l.Verdict == retention.Frozen }) {
-		return nil
-	}
-	for _, l := range p.Lines {
-		if len(l.Doubts) > 0 && l.Verdict != retention.Frozen && !slices.Contains(suspects, l.Lineage.First) {
-			suspects = append(suspects, l.Lineage.First)
+	for _, by := range p.frozen {
+		if id := catalog.ID(by); !slices.Contains(suspects, id) {
+			suspects = append(suspects, id)
 		}
 	}
+	slices.Sort(suspects)
 	return suspects
 }

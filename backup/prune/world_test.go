@@ -24,19 +24,20 @@ type world struct {
 	revision, keys int64
 	etcds          catalog.HexID // how many cluster ids there were
 
-	entries []catalog.Entry // sorted as a listing has them
-	lost    map[catalog.ID]bool
-	born    map[catalog.Lineage]int              // in which order lineages really began
-	highest map[catalog.Lineage]catalog.Manifest // the latest state that was ever backed up of each
-	made    int
-	wrong   error // a lineage was continued by what does not belong to it
+	entries  []catalog.Entry // sorted as a listing has them
+	lost     map[catalog.ID]bool
+	born     map[catalog.Lineage]int              // in which order lineages really began
+	highest  map[catalog.Lineage]catalog.Manifest // the latest state that was ever backed up of each
+	approved map[catalog.Lineage]bool             // a person has accepted it
+	made     int
+	wrong    error // a lineage was continued by what does not belong to it
 }
 
 func newWorld(seed, n uint64) *world {
 	return &world{
 		Rand: rand.New(rand.NewPCG(seed, n)), now: time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC),
 		etcd: 1, etcds: 1, revision: 5000, keys: 1000,
-		lost: map[catalog.ID]bool{}, born: map[catalog.Lineage]int{}, highest: map[catalog.Lineage]catalog.Manifest{},
+		lost: map[catalog.ID]bool{}, born: map[catalog.Lineage]int{}, highest: map[catalog.Lineage]catalog.Manifest{}, approved: map[catalog.Lineage]bool{},
 	}
 }
 
@@ -95,11 +96,11 @@ func (w *world) commit(m catalog.Manifest) {
 	if h, ok := w.highest[m.Lineage]; !ok || m.Revision >= h.Revision {
 		w.highest[m.Lineage] = m
 	}
-	at, _ := slices.BinarySearchFunc(w.entries, m.ID, func(e catalog.Entry, id catalog.ID) int {
-		if c := strings.Compare(string(e.ID[:16]), string(id[:16])); c != 0 {
+	at, _ := slices.BinarySearchFunc(w.entries, m, func(e catalog.Entry, m catalog.Manifest) int {
+		if c := strings.Compare(string(e.ID[:16]), string(m.ID[:16])); c != 0 {
 			return c
 		}
-		return cmp.Or(cmp.Compare(e.Revision, id.Revision()), strings.Compare(string(e.ID), string(id)))
+		return cmp.Or(cmp.Compare(e.Revision, m.Revision), cmp.Compare(e.Sequence, m.Sequence), strings.Compare(string(e.ID), string(m.ID)))
 	})
 	w.entries = slices.Insert(slices.Clone(w.entries), at, catalog.Entry{Manifest: m, TextSHA256: string(m.ID), Sinks: []string{"sink"}})
 	w.tell("backup %s keys %d lineage %s seq %d suspect %q", m.ID, m.LiveKeys, m.Lineage.First, m.Sequence, m.Suspect.Reasons)
@@ -199,7 +200,7 @@ func (w *world) decide() {
 		e.Held = false
 		w.tell("release %s", e.ID)
 	case n < 5:
-		e.Accepted = true
+		e.Accepted, w.approved[e.Lineage] = true, true
 		w.tell("accept %s", e.ID)
 	case n < 8:
 		w.tell("proven %s", e.ID)

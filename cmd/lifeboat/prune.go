@@ -34,7 +34,8 @@ Kept whatever the rules say:
   floor    of each lineage the newest --floor backups, those with a passing verify --deep or rehearsal first
   held     until lifeboat release
   frozen   every lineage beside which a newer one is suspect: the cluster may have been wiped, and what was before may
-           be all there is. lifeboat accept BACKUP, of the newer lineage, ends that, if the change was meant
+           be all there is. lifeboat accept BACKUP ends that: of the newer lineage, if the change was meant, or of one
+           that is newer still, as after a restore
   limit    one run removes at most a fifth of the backups, the oldest first, unless --all
 
 If any sink cannot be read, nothing is removed. What cannot be read or is not signed by a trusted key is neither counted

@@ -47,7 +47,11 @@ func (g *global) tellPruned(plan *prune.Plan, r *prune.Result) {
 			}
 		}
 		g.warnf("%d older backups are frozen: the lineage that began with %s is suspect (%s)", t.Frozen, first, strings.Join(doubts, "; "))
-		fmt.Fprintf(g.err, "lifeboat: hint: if that change was meant, `lifeboat accept` a backup of it; if it was not, nothing of what was before is lost, and `lifeboat restore latest` still means that\n")
+		still := ""
+		if e, _, err := plan.Listing.Resolve("latest", g.now()); err == nil {
+			still = fmt.Sprintf(", and `lifeboat restore latest` means %s", e.ID)
+		}
+		fmt.Fprintf(g.err, "lifeboat: hint: if that change was meant, `lifeboat accept` a backup of it; if it was not, nothing of what was before is lost%s\n", still)
 	}
 	for _, x := range plan.Garbage {
 		say("in %s %d objects (%s) and %d unfinished uploads older than 24 hours belong to no backup, the first is %s", x.Sink, x.Objects, bytesText(x.Bytes), x.Uploads, x.Names[0])

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/lifeboat-dr/lifeboat/catalog"
+	"github.com/lifeboat-dr/lifeboat/retention"
 )
 
 // clockTolerance is how far the host's and the bucket's clock may be apart before a person is told.
@@ -33,9 +34,10 @@ type statusJSON struct {
 	Problems   []problemJSON    `json:"problems"`
 	Faults     []faultOfJSON    `json:"faults"`
 
-	stale   string     // why
-	suspect catalog.ID // newest of the suspect lineages that are newer than the accepted one
-	lost    bool       // no sink has a whole copy of what latest means
+	stale   string            // why
+	suspect catalog.ID        // newest of the suspect lineages that are newer than the accepted one
+	lost    bool              // no sink has a whole copy of what latest means
+	frozen  map[string]string // which lineage keeps which from being removed, by their first backups
 }
 
 // faultOfJSON is a copy of a backup that is not whole.
@@ -212,11 +214,36 @@ func (s *statusJSON) lineages(l catalog.Listing) {
 			accepted = i
 		}
 	}
-	for _, h := range s.Lineages[accepted+1:] {
+	s.frozen = frozen(l)
+	for i, h := range s.Lineages {
+		if i <= accepted && !s.freezes(h) {
+			continue
+		}
 		s.suspect = h.Newest
 		s.attention("SUSPECT: %d backups since %s do not continue the cluster's history: %s. `latest` passes them over, and retention removes nothing of the lineages before. "+
 			"If the change was meant (a restore, a rebuilt cluster): lifeboat accept %s. If not, the cluster was wiped or is another one: find out before anything else", h.Backups, h.First, strings.Join(h.Doubts, "; "), h.Newest)
 	}
+}
+
+// frozen tells which lineage keeps which from being removed, as prune sees it.
+func frozen(l catalog.Listing) map[string]string {
+	all := make([]retention.Backup, len(l.Entries))
+	for i, e := range l.Entries {
+		all[i] = retention.Backup{
+			Lineage: string(e.Lineage.First), Begun: e.Lineage.First.Time(), Sequence: e.Sequence, Accepted: len(e.Doubts) == 0, Witness: e.Accepts(),
+		}
+	}
+	return retention.FrozenBy(all)
+}
+
+// freezes reports whether retention removes nothing of another lineage because of this one.
+func (s *statusJSON) freezes(h lineageJSON) bool {
+	for _, by := range s.frozen {
+		if by == string(h.First) {
+			return true
+		}
+	}
+	return false
 }
 
 // sinks counts what each sink holds and lacks.

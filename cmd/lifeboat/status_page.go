@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -84,14 +85,16 @@ func (s *statusJSON) lineageText(i int, l lineageJSON) string {
 	if l.Accepted {
 		state = "accepted"
 	}
-	later := s.Lineages[i+1:]
-	for _, other := range later {
-		if l.Accepted && other.Accepted {
-			state = "over, an accepted one follows"
+	if slices.ContainsFunc(s.Lineages[i+1:], func(other lineageJSON) bool { return other.Accepted }) {
+		const over = "over, an accepted one follows"
+		if l.Accepted {
+			state = over
+		} else if !s.freezes(l) {
+			state += "; " + over
 		}
 	}
-	if n := len(later); n > 0 && !later[n-1].Accepted {
-		state += "; frozen: retention removes nothing of it until the suspect one is decided on"
+	if by := s.frozen[string(l.First)]; by != "" {
+		state += "; frozen: retention removes nothing of it until the suspect one since " + by + " is decided on"
 	}
 	return fmt.Sprintf("since %s, %s: %s", l.First, plural(l.Backups, "backup"), state)
 }

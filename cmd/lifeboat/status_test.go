@@ -66,3 +66,32 @@ func TestAgesAreHonestWhateverTheClocksSay(t *testing.T) {
 		}
 	}
 }
+
+func TestWhatARestoreLeftBehindIsOver(t *testing.T) {
+	t.Parallel()
+	first := []catalog.ID{"20261118T120000Z-r5000-00000a", "20261119T120000Z-r5-00000b", "20261120T120000Z-r5100-00000c"}
+	l := catalog.Listing{Cluster: "prod"}
+	for i, id := range first {
+		e := catalog.Entry{Manifest: catalog.Manifest{ID: id, Sequence: int64(i + 1), Lineage: catalog.Lineage{First: id, EtcdClusterID: catalog.HexID(i)}}}
+		if i > 0 {
+			e.Suspect.Reasons = []string{"the revision went back"}
+		}
+		l.Entries = append(l.Entries, e)
+	}
+	for accepted, want := range map[bool][]string{
+		false: {"accepted; frozen: retention removes nothing of it until the suspect one since " + string(first[2]), "went back; frozen", "SUSPECT: the revision went back"},
+		true:  {"over, an accepted one follows", "SUSPECT: the revision went back; over, an accepted one follows", "accepted"},
+	} {
+		l.Entries[2].Accepted = accepted
+		s := &statusJSON{}
+		s.lineages(l.Without())
+		if (len(s.Attention) == 0) != accepted {
+			t.Errorf("accepted %v: says %q", accepted, s.Attention)
+		}
+		for i, h := range s.Lineages {
+			if text := s.lineageText(i, h); !strings.Contains(text, want[i]) || accepted && strings.Contains(text, "frozen") {
+				t.Errorf("accepted %v: lineage %d is %q", accepted, i+1, text)
+			}
+		}
+	}
+}
