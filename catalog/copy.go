@@ -27,21 +27,21 @@ type Copier struct {
 // Copied tells what became of one backup.
 type Copied struct {
 	From    string  // name of the sink whose payload was taken; "" if none was needed
-	Already bool    // the backup was there, whole as far as its size tells
+	Already bool    // the backup was there, of the right size; what it holds was not read
 	Notes   int     // marks, reports and sidecars that were added
 	Ignored int     // of those, the ones left out because they are damaged or without a trusted signature
-	Failed  []error // of sources which could not give what they hold, while another could; or whose marks are unknown
+	Failed  []error // of sources which could not give what they hold, while another could; or whose reports or sidecars are unknown
 }
 
 // ErrRoom is matched when the file that holds the payload could not be written or read.
 var ErrRoom = errors.New("no room for the copy")
 
 // Copy brings one backup into the sink To, where it exists when Copy returns nil: its bytes were compared with the manifest on
-// their way and once more where they arrived, holds and acceptances were there before it, the manifest came last. What is there
-// already and equal is left as it is, so it can be called again after any failure. A source that is damaged, or cannot be read, is
+// their way and once more where they arrived, holds and acceptances were there before it, the manifest came last. Where the marks of a source
+// cannot be read it does not come to exist: one may be a hold. What is there already is left as it is, and its payload not read again, so it can be called again after any failure. A source that is damaged, or cannot be read, is
 // passed over for the next.
 //
-// Errors match ErrNotAuthentic (To has another manifest under this id), ErrDamaged (To has other bytes in its place, or no source has
+// Errors match ErrNotAuthentic (To has another manifest under this id), ErrDamaged (To has other bytes in its place: *MisplacedError; or no source has
 // the right ones), ErrNotFound (no source has it) or ErrRoom; or are a sink's.
 func (c Copier) Copy(ctx context.Context, e Entry) (Copied, error) {
 	var done Copied
@@ -57,9 +57,14 @@ func (c Copier) Copy(ctx context.Context, e Entry) (Copied, error) {
 	if err != nil {
 		return done, err
 	}
-	if err := c.beside(ctx, e, &done); err != nil {
+	unread, err := c.beside(ctx, e, &done)
+	if err == nil && !there {
+		err = errors.Join(unread...)
+	}
+	if err != nil {
 		return done, err
 	}
+	done.Failed = append(done.Failed, unread...)
 	if done.Already = there && present; there {
 		return done, nil
 	}
@@ -135,7 +140,7 @@ func (c Copier) payload(ctx context.Context, e Entry, committed bool, done *Copi
 	if err != nil {
 		return false, err
 	}
-	wrong := &Problem{c.To.Name, e.Sealed.Key, e.ID, fmt.Errorf("%w: other bytes are there in its place, which are not overwritten", ErrDamaged)}
+	wrong := &MisplacedError{c.To.Name, e.Sealed.Key}
 	switch {
 	case present && size != e.Sealed.Size:
 		return true, wrong
@@ -235,32 +240,42 @@ func (r *counted) ReadAt(p []byte, off int64) (int, error) {
 }
 
 // beside adds what is beside the backup in any source and not in To: marks first, so that a held backup is never there without
-// its hold.
-func (c Copier) beside(ctx context.Context, e Entry, done *Copied) error {
+// its hold. unread tells of marks that no source could give.
+func (c Copier) beside(ctx context.Context, e Entry, done *Copied) (unread []error, err error) {
+	ofMarks := marks(e.Cluster) + string(e.ID) + "/"
 	for _, prefix := range []string{
-		marks(e.Cluster) + string(e.ID) + "/", reports(e.Cluster) + string(e.ID) + "/", strings.TrimSuffix(SidecarKey(e.Cluster, e.ID, ""), ".age"),
+		ofMarks, reports(e.Cluster) + string(e.ID) + "/", strings.TrimSuffix(SidecarKey(e.Cluster, e.ID, ""), ".age"),
 	} {
 		has := make(map[string]bool)
 		for o, err := range c.To.List(ctx, prefix) {
 			if err != nil {
-				return &Problem{c.To.Name, prefix, e.ID, err}
+				return nil, &Problem{c.To.Name, prefix, e.ID, err}
 			}
 			has[o.Key] = true
 		}
+		var failed []*Problem
 		for _, s := range c.From {
-			if err := c.notes(ctx, e, s, prefix, has, done); err != nil {
-				return err
+			of, err := c.notes(ctx, e, s, prefix, has, done)
+			if failed = append(failed, of...); err != nil {
+				return nil, err
+			}
+		}
+		for _, p := range failed {
+			if prefix == ofMarks && !has[p.Key] {
+				unread = append(unread, p)
+			} else {
+				done.Failed = append(done.Failed, p)
 			}
 		}
 	}
-	return nil
+	return unread, nil
 }
 
-// notes adds what one source has under a prefix. A source that cannot be read is kept in done.
-func (c Copier) notes(ctx context.Context, e Entry, s Named, prefix string, has map[string]bool, done *Copied) error {
+// notes adds what one source has under a prefix. failed tells what could not be read: notes, or the prefix.
+func (c Copier) notes(ctx context.Context, e Entry, s Named, prefix string, has map[string]bool, done *Copied) (failed []*Problem, err error) {
 	for o, err := range s.List(ctx, prefix) {
 		if err != nil {
-			done.Failed = append(done.Failed, &Problem{s.Name, prefix, e.ID, err})
+			failed = append(failed, &Problem{s.Name, prefix, e.ID, err})
 			break
 		}
 		if has[o.Key] {
@@ -271,19 +286,19 @@ func (c Copier) notes(ctx context.Context, e Entry, s Named, prefix string, has 
 		case errors.Is(err, fs.ErrNotExist): // removed since
 			continue
 		case err != nil:
-			done.Failed = append(done.Failed, &Problem{s.Name, o.Key, e.ID, err})
+			failed = append(failed, &Problem{s.Name, o.Key, e.ID, err})
 			continue
 		case !c.sound(e, o.Key, data):
 			done.Ignored++
 			continue
 		}
 		if err := putNote(ctx, c.To, o.Key, e.ID, data); err != nil {
-			return err
+			return failed, err
 		}
 		has[o.Key] = true
 		done.Notes++
 	}
-	return ctx.Err()
+	return failed, ctx.Err()
 }
 
 // sound reports whether a note may go along: what a reader would ignore stays where it is. Of sidecars nothing but the name can be

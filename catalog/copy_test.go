@@ -269,14 +269,30 @@ func TestABackupRemovedWhileItIsCopiedDoesNotComeBack(t *testing.T) {
 	}
 }
 
-func TestASourceWhoseMarksCannotBeReadIsTold(t *testing.T) {
+func TestWhereMarksCannotBeReadNothingComesToExist(t *testing.T) {
 	t.Parallel()
 	a, b, to := Named{"mem:a", mem.New()}, Named{"mem:b", mem.New()}, Named{"mem:to", mem.New()}
-	stored(t, []Named{a, b}, 0, 1000, key{})
+	id := stored(t, []Named{a, b}, 0, 1000, key{})
 	e := list(t, []Named{a, b}, Trust{}).Entries[0]
-	down := Named{b.Name, &faulty{Sink: b.Sink, list: errors.New("down")}}
-	done, err := copier(t, Trust{}, to, a, down).Copy(t.Context(), e)
-	if err != nil || len(done.Failed) != 3 {
-		t.Errorf("%+v, %v", done, err)
+	hold := Mark{ID: id, Cluster: "prod", Mark: MarkHold, Time: day0()}
+	if err := PutMark(t.Context(), b, hold); err != nil {
+		t.Fatal(err)
+	}
+	broken := errors.New("down")
+	down := Named{b.Name, &faulty{Sink: b.Sink, list: broken}}
+	if _, err := copier(t, Trust{}, to, a, down).Copy(t.Context(), e); !errors.Is(err, broken) {
+		t.Errorf("with a source whose marks are unknown: %v", err)
+	}
+	if l := list(t, []Named{to}, Trust{}); len(l.Entries) > 0 {
+		t.Errorf("it is there without its hold: %+v", l.Entries)
+	}
+	done, err := copier(t, Trust{}, to, a, b).Copy(t.Context(), e)
+	if err != nil || !list(t, []Named{to}, Trust{}).Entries[0].Held {
+		t.Errorf("with both: %+v, %v", done, err)
+	}
+	// What is there already stays, and what is unknown is told.
+	done, err = copier(t, Trust{}, to, a, down).Copy(t.Context(), e)
+	if err != nil || !done.Already || len(done.Failed) != 3 {
+		t.Errorf("again: %+v, %v", done, err)
 	}
 }

@@ -54,6 +54,20 @@ func (e *DisputedError) Hint() string {
 	return "name only the --sink that nobody else can write to, or choose another backup; signed manifests (--trusted-keys-file) tell which one was replaced"
 }
 
+// A MisplacedError tells that a sink has other bytes in a payload's place, which nothing overwrites. It matches ErrDamaged.
+type MisplacedError struct{ Sink, Key string }
+
+func (e *MisplacedError) Error() string {
+	return fmt.Sprintf("%s in %s: %v: other bytes are there in its place, which are not overwritten", e.Key, e.Sink, ErrDamaged)
+}
+
+func (e *MisplacedError) Unwrap() error { return ErrDamaged }
+
+// Hint tells how to mend the copy.
+func (e *MisplacedError) Hint() string {
+	return fmt.Sprintf("once `lifeboat verify` has found a sound copy in another sink: remove %s in %s with the store's own tools, and copy again", e.Key, e.Sink)
+}
+
 // usageError matches ErrUsage without having its text.
 type usageError string
 

@@ -32,14 +32,15 @@ credentials). The sealed bytes are copied as they are, and no key is needed: the
 their way and read back where they arrive. Holds, acceptances, reports and what key rewrap left go along; the
 manifest goes last, byte for byte, so its signature holds.
 
-What is there already and equal is left alone, so it can be run again at any time. What is there and different is
-never overwritten. A damaged copy is passed over for the next sink that has the backup. Where keys are trusted, only
-what they signed is copied. --all carries the whole history over: lineages stay accepted, latest means the same.
+What is there already is left alone and not read again, so it can be run again at any time: lifeboat verify reads it.
+Only a copy that the newest verification of it found damaged is read, and told. What is there and different is never
+overwritten. A damaged copy is passed over for the next sink that has the backup; where the marks of a sink cannot be
+read, a backup is not copied, because one may be a hold. Where keys are trusted, only what they signed is copied. --all carries the whole history over: lineages stay accepted, latest means the same.
 
 EXIT STATUS
   0 all of them are there, 2 usage, 3 some are not, or a sink they may also be in could not be read, 5 a sink could
   not be used, 6 no such backup, 7 damaged here, or other bytes are there, 12 not authentic here, or another manifest
-  is there, 130/143 interrupted`,
+  is there, 130/143 interrupted. Where all that fails are damaged copies there, it is 7, not 3`,
 		Annotations: map[string]string{onInterrupt: "what was copied before is whole; run it again for the rest"},
 		RunE:        func(cmd *cobra.Command, args []string) error { return f.run(g, cmd, args) },
 	}
@@ -64,6 +65,7 @@ type copiedJSON struct {
 	Size    int64      `json:"size"`
 	Error   string     `json:"error,omitempty"`
 	err     error
+	reread  bool // it was there already, and read because a verification had found it damaged
 }
 
 func (f *copyFlags) run(g *global, cmd *cobra.Command, selectors []string) error {
@@ -103,10 +105,10 @@ func (f *copyFlags) run(g *global, cmd *cobra.Command, selectors []string) error
 	if err := c.all(ctx, chosen); err != nil {
 		return err
 	}
+	c.compare(ctx, chosen)
 	if err := f.print(g, c.results); err != nil {
 		return err
 	}
-	c.compare(ctx, chosen)
 	return c.verdict(f.all)
 }
 
@@ -193,11 +195,39 @@ func (c *copying) compare(ctx context.Context, chosen []catalog.Entry) {
 	suspect := map[catalog.ID]bool{}
 	for _, e := range there.Entries {
 		suspect[e.ID] = len(e.Doubts) > 0
+		for i := range c.results {
+			if r := &c.results[i]; r.ID == e.ID && r.Already && r.err == nil && foundDamaged(e, r.To) {
+				c.reread(ctx, e, r)
+			}
+		}
 	}
 	for _, e := range chosen {
 		if len(e.Doubts) == 0 && suspect[e.ID] {
 			c.g.warnf("%s is suspect in %s, because the backup by which its lineage was accepted is not there; copy that too, or accept it there", e.ID, c.copier.To.Name)
 		}
+	}
+}
+
+// foundDamaged reports whether the newest verification of the copy in a sink failed.
+func foundDamaged(e catalog.Entry, sink string) bool {
+	for _, report := range slices.Backward(e.Reports) {
+		for _, s := range report.Sinks {
+			if report.Report == catalog.ReportVerify && s.Sink == sink {
+				return !s.OK
+			}
+		}
+	}
+	return false
+}
+
+// reread finds out whether a copy that was there, and was found damaged once, still is: somebody may have mended it since.
+func (c *copying) reread(ctx context.Context, e catalog.Entry, r *copiedJSON) {
+	err := catalog.VerifyDigest(ctx, c.copier.To, e.Manifest, nil)
+	if errors.Is(err, catalog.ErrDamaged) {
+		err = &catalog.MisplacedError{Sink: r.To, Key: e.Sealed.Key}
+	}
+	if r.reread, r.err = true, err; err != nil {
+		r.OK, r.Error = false, oneLine(err.Error())
 	}
 }
 
@@ -208,7 +238,8 @@ func (c *copying) verdict(all bool) error {
 			failed = append(failed, r.err)
 		}
 	}
-	if len(failed) > 0 && len(failed) == len(c.results) {
+	sound := func(err error) bool { return !errors.As(err, new(*catalog.MisplacedError)) }
+	if len(failed) > 0 && (len(failed) == len(c.results) || !slices.ContainsFunc(failed, sound)) {
 		return errors.Join(failed...)
 	}
 	if len(failed) > 0 {
@@ -241,8 +272,10 @@ func (f *copyFlags) print(g *global, results []copiedJSON) error {
 		switch {
 		case !r.OK:
 			result = "FAILED: " + r.Error
+		case r.Already && r.reread:
+			result = "there already, found damaged once, and whole now"
 		case r.Already:
-			result = "there already"
+			result = "there already, not read again (lifeboat verify reads it)"
 		case r.From == "":
 			result = "was there without its manifest, and whole"
 		}
