@@ -16,28 +16,28 @@ import (
 func notEnforced() map[string]func(*testing.T, place) (holds bool) {
 	return map[string]func(*testing.T, place) bool{
 		"an object under a hold is not removed": func(t *testing.T, p place) bool {
-			mustPut(t, p.sink(t, nil), "a", []byte("x"))
+			conformtest.MustPut(t, p.sink(t, nil), "a", []byte("x"))
 			p.patch(t, "a", `{"temporaryHold": true}`)
 			return errors.Is(p.sink(t, nil).Delete(t.Context(), "a"), sinks.ErrLocked)
 		},
 		"an object under retention is not removed": func(t *testing.T, p place) bool {
-			mustPut(t, p.sink(t, nil), "a", []byte("x"))
+			conformtest.MustPut(t, p.sink(t, nil), "a", []byte("x"))
 			p.patch(t, "a", `{"retention": {"mode": "Locked", "retainUntilTime": "2099-01-01T00:00:00Z"}}`)
 			return errors.Is(p.sink(t, nil).Delete(t.Context(), "a"), sinks.ErrLocked)
 		},
 		"a chunk that comes twice is taken once": func(t *testing.T, p place) bool {
-			var seen calls
-			s := p.disturbed(t, func(req *http.Request, send func(*http.Request) (*http.Response, error)) (*http.Response, error) {
-				if name, nth := seen.add(req); name == "chunk" && nth == 1 {
-					return lose(req, send)
+			seen := conformtest.CallsBy(callName)
+			s := p.disturbed(t, func(req *http.Request, send conformtest.Send) (*http.Response, error) {
+				if name, nth := seen.Add(req); name == "chunk" && nth == 1 {
+					return conformtest.Lose(req, send)
 				}
 				return send(req)
 			}, nil)
-			return put(t.Context(), s, "a", content(8, 3*chunk)) == nil
+			return conformtest.Put(t.Context(), s, "a", conformtest.Content(8, 3*chunk)) == nil
 		},
 		"the checksum that comes with the last chunk is compared": func(t *testing.T, p place) bool {
 			refused := false
-			s := p.disturbed(t, func(req *http.Request, send func(*http.Request) (*http.Response, error)) (*http.Response, error) {
+			s := p.disturbed(t, func(req *http.Request, send conformtest.Send) (*http.Response, error) {
 				if callName(req) != "last chunk" {
 					return send(req)
 				}
@@ -49,7 +49,7 @@ func notEnforced() map[string]func(*testing.T, place) (holds bool) {
 				refused = err == nil && resp.StatusCode == http.StatusBadRequest
 				return resp, err
 			}, nil)
-			if err := put(t.Context(), s, "a", content(8, 3*chunk)); err != nil && !refused {
+			if err := conformtest.Put(t.Context(), s, "a", conformtest.Content(8, 3*chunk)); err != nil && !refused {
 				t.Error(err)
 			}
 			return refused

@@ -2,17 +2,13 @@ package gcs_test
 
 import (
 	"bytes"
-	"context"
 	"errors"
-	"io"
 	"io/fs"
 	"log/slog"
-	"math/rand/v2"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/lifeboat-dr/lifeboat/e2e/lab"
@@ -36,7 +32,8 @@ func TestAgainstTheGCSServer(t *testing.T) {
 	t.Parallel()
 	server := lab.StartGCS(t)
 	for _, group := range []map[string]func(*testing.T, place){
-		contractTests(), faithTests(), lockTests(), wrongPlaceTests(), credentialsTests(), putFaultTests(), retryTests(), everyRequestTests(), openFaultTests(),
+		contractTests(), faithTests(), lockTests(), wrongPlaceTests(), credentialsTests(), putFaultTests(), retryTests(),
+		shared(conformtest.Faults(requests())), shared(conformtest.Retries()), shared(conformtest.Downloads()),
 	} {
 		for name, run := range group {
 			t.Run(name, func(t *testing.T) {
@@ -44,6 +41,38 @@ func TestAgainstTheGCSServer(t *testing.T) {
 				run(t, place{GCS: server, bucket: server.Bucket(t)})
 			})
 		}
+	}
+}
+
+func requests() conformtest.Requests {
+	return conformtest.Requests{Put: "put", Begin: "begin", Parts: []string{"chunk", "last chunk"}, Get: "get", List: "list", Remove: []string{"look", "delete"}}
+}
+
+// shared are tests of every store over HTTP.
+func shared(tests map[string]func(*testing.T, conformtest.Store)) map[string]func(*testing.T, place) {
+	ours := map[string]func(*testing.T, place){}
+	for name, run := range tests {
+		ours[name] = func(t *testing.T, p place) { run(t, p.store()) }
+	}
+	return ours
+}
+
+func (p place) store() conformtest.Store {
+	return conformtest.Store{
+		Requests: requests(), Call: callName, Part: chunk,
+		Sink: func(t *testing.T, w conformtest.Way) sinks.Sink {
+			t.Helper()
+			return p.sink(t, func(o *gcs.Options) {
+				o.Stall, o.Patience = w.Stall, w.Patience
+				if w.Meddler != nil {
+					o.Transport = w.Meddler.Transport
+				}
+			})
+		},
+		Busy: func(req *http.Request, header ...string) (*http.Response, error) {
+			return answers(req, http.StatusServiceUnavailable, "backendError", "come back later", header...)
+		},
+		Replace: p.others, LeavesNothing: p.leavesNothing, Tidy: func(*testing.T, string) {},
 	}
 }
 
@@ -62,58 +91,14 @@ func (p place) sink(t *testing.T, change func(o *gcs.Options)) *gcs.Sink {
 }
 
 // disturbed makes a sink all of whose requests go through meddle.
-func (p place) disturbed(t *testing.T, meddle meddler, change func(o *gcs.Options)) *gcs.Sink {
+func (p place) disturbed(t *testing.T, meddle conformtest.Meddler, change func(o *gcs.Options)) *gcs.Sink {
 	t.Helper()
 	return p.sink(t, func(o *gcs.Options) {
-		o.Transport = func(base http.RoundTripper) http.RoundTripper { return &meddling{base: base, meddle: meddle} }
+		o.Transport = meddle.Transport
 		if change != nil {
 			change(o)
 		}
 	})
-}
-
-// A meddler may send a request, or not, or lie about what came of it.
-type meddler func(req *http.Request, send func(*http.Request) (*http.Response, error)) (*http.Response, error)
-
-type meddling struct {
-	base   http.RoundTripper
-	meddle meddler
-}
-
-func (m *meddling) RoundTrip(req *http.Request) (*http.Response, error) {
-	return m.meddle(req, m.base.RoundTrip)
-}
-
-// calls names and counts requests.
-type calls struct {
-	mu    sync.Mutex
-	names []string
-}
-
-// add notes a request and returns how many of its name there have been, itself included.
-func (c *calls) add(req *http.Request) (name string, nth int) {
-	name = callName(req)
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.names = append(c.names, name)
-	for _, n := range c.names {
-		if n == name {
-			nth++
-		}
-	}
-	return name, nth
-}
-
-func (c *calls) count(name string) int {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	n := 0
-	for _, seen := range c.names {
-		if seen == name {
-			n++
-		}
-	}
-	return n
 }
 
 // callName says what a request is for.
@@ -142,42 +127,10 @@ func callName(req *http.Request) string {
 	return "list"
 }
 
-func content(seed byte, size int) []byte {
-	b := make([]byte, size)
-	_, _ = rand.NewChaCha8([32]byte{seed}).Read(b) // never fails
-	return b
-}
-
-func put(ctx context.Context, s sinks.Sink, key string, body []byte) error {
-	return s.Put(ctx, key, bytes.NewReader(body), int64(len(body)))
-}
-
-func mustPut(t *testing.T, s sinks.Sink, key string, body []byte) {
-	t.Helper()
-	if err := put(t.Context(), s, key, body); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func read(ctx context.Context, s sinks.Sink, key string, off int64) ([]byte, error) {
-	r, err := s.Open(ctx, key, off)
-	if err != nil {
-		return nil, err
-	}
-	got, err := io.ReadAll(r)
-	return got, errors.Join(err, r.Close())
-}
-
 // holds checks an object, by a sink nobody meddles with.
 func (p place) holds(t *testing.T, key string, want []byte) {
 	t.Helper()
-	got, err := read(t.Context(), p.sink(t, nil), key, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !bytes.Equal(got, want) {
-		t.Errorf("%s holds %d other bytes than the %d it should", key, len(got), len(want))
-	}
+	conformtest.Holds(t, p.sink(t, nil), key, want)
 }
 
 // leavesNothing checks that no object remains of a failed put.
@@ -223,12 +176,12 @@ func contractTests() map[string]func(*testing.T, place) {
 					}
 				})
 			}
-			mustPut(t, s, "a/b", []byte("x"))
+			conformtest.MustPut(t, s, "a/b", []byte("x"))
 			p.holds(t, "some/where/a/b", []byte("x"))
 		},
 		"objects that others made are not listed": func(t *testing.T, p place) {
 			p.others(t, "folder/", nil)
-			mustPut(t, p.sink(t, nil), "folder/a", []byte("x"))
+			conformtest.MustPut(t, p.sink(t, nil), "folder/a", []byte("x"))
 			var keys []string
 			for o, err := range p.sink(t, nil).List(t.Context(), "") {
 				if err != nil {

@@ -23,58 +23,16 @@ import (
 
 	"github.com/lifeboat-dr/lifeboat/internal/member"
 	"github.com/lifeboat-dr/lifeboat/sinks"
+	"github.com/lifeboat-dr/lifeboat/sinks/conform/conformtest"
 	"github.com/lifeboat-dr/lifeboat/sinks/gcs"
 )
-
-// everyCall makes each of the named calls and returns their errors by name.
-func everyCall(t *testing.T, s sinks.Sink, ops ...string) map[string]error {
-	t.Helper()
-	errs := map[string]error{}
-	for _, op := range ops {
-		switch op {
-		case "put":
-			errs[op] = put(t.Context(), s, "a/b", []byte("x"))
-		case "open":
-			_, errs[op] = s.Open(t.Context(), "a/b", 0)
-		case "list":
-			for _, err := range s.List(t.Context(), "") {
-				errs[op] = err
-			}
-		case "delete":
-			errs[op] = s.Delete(t.Context(), "a/b")
-		}
-	}
-	return errs
-}
-
-// fails checks that all calls fail by the same kind, say the same thing, and give a hint.
-func fails(t *testing.T, s sinks.Sink, kind error, text, hint string) {
-	t.Helper()
-	for op, err := range everyCall(t, s, "put", "open", "list", "delete") {
-		var e *sinks.Error
-		switch {
-		case !errors.As(err, &e) || e.Op != op:
-			t.Errorf("%s gives: %v", op, err)
-			continue
-		case kind != nil && !errors.Is(err, kind):
-			t.Errorf("%s gives the wrong kind of error: %v", op, err)
-		case errors.Is(err, fs.ErrNotExist):
-			t.Errorf("%s says that the object is not there: %v", op, err)
-		case !strings.Contains(err.Error(), text) || !strings.Contains(e.Hint, hint):
-			t.Errorf("%s says: %v; hint: %s", op, err, e.Hint)
-		}
-		if strings.Contains(err.Error(), "\n") || strings.Contains(err.Error(), "googleapi") || strings.Contains(err.Error(), "storage: ") {
-			t.Errorf("%s says it badly: %v", op, err)
-		}
-	}
-}
 
 func wrongPlaceTests() map[string]func(*testing.T, place) {
 	return map[string]func(*testing.T, place){
 		"an unknown bucket": func(t *testing.T, p place) {
 			s := p.sink(t, func(o *gcs.Options) { o.Bucket = "never-created" })
-			fails(t, s, sinks.ErrNoBucket, "the bucket never-created does not exist", "create it")
-			if err := put(t.Context(), s, "a", content(1, 3*chunk)); !errors.Is(err, sinks.ErrNoBucket) {
+			conformtest.Fails(t, s, sinks.ErrNoBucket, "the bucket never-created does not exist", "create it")
+			if err := conformtest.Put(t.Context(), s, "a", conformtest.Content(1, 3*chunk)); !errors.Is(err, sinks.ErrNoBucket) {
 				t.Errorf("a put in chunks says: %v", err)
 			}
 		},
@@ -88,7 +46,7 @@ func wrongPlaceTests() map[string]func(*testing.T, place) {
 				o.Patience = 300 * time.Millisecond
 			})
 			began := time.Now()
-			fails(t, s, nil, "connection refused", "check the endpoint")
+			conformtest.Fails(t, s, nil, "connection refused", "check the endpoint")
 			if took := time.Since(began); took > 10*time.Second {
 				t.Errorf("four calls took %v", took)
 			}
@@ -97,12 +55,12 @@ func wrongPlaceTests() map[string]func(*testing.T, place) {
 			s := p.sink(t, func(o *gcs.Options) {
 				o.Endpoint, o.Anonymous, o.Patience = "http://store.invalid", true, 300*time.Millisecond
 			})
-			fails(t, s, nil, "the store cannot be reached", "check the host name")
+			conformtest.Fails(t, s, nil, "the store cannot be reached", "check the host name")
 		},
 		"a web server that is no store": func(t *testing.T, p place) {
 			web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTeapot) }))
 			t.Cleanup(web.Close)
-			fails(t, p.sink(t, func(o *gcs.Options) { o.Endpoint = web.URL }), nil, "the store answers with an error (418", "check that the endpoint")
+			conformtest.Fails(t, p.sink(t, func(o *gcs.Options) { o.Endpoint = web.URL }), nil, "the store answers with an error (418", "check that the endpoint")
 		},
 		"a redirect is not followed": func(t *testing.T, p place) {
 			var elsewhere atomic.Int32
@@ -110,7 +68,7 @@ func wrongPlaceTests() map[string]func(*testing.T, place) {
 			t.Cleanup(other.Close)
 			web := httptest.NewServer(http.RedirectHandler(other.URL, http.StatusTemporaryRedirect))
 			t.Cleanup(web.Close)
-			fails(t, p.sink(t, func(o *gcs.Options) { o.Endpoint = web.URL }), nil, "sends us elsewhere", "check that the endpoint")
+			conformtest.Fails(t, p.sink(t, func(o *gcs.Options) { o.Endpoint = web.URL }), nil, "sends us elsewhere", "check that the endpoint")
 			if n := elsewhere.Load(); n > 0 {
 				t.Errorf("%d redirects were followed", n)
 			}
@@ -121,14 +79,14 @@ func wrongPlaceTests() map[string]func(*testing.T, place) {
 			web.StartTLS()
 			t.Cleanup(web.Close)
 			s := p.sink(t, func(o *gcs.Options) { o.Endpoint, o.Anonymous = web.URL, true })
-			fails(t, s, nil, "certificate", "CA file")
+			conformtest.Fails(t, s, nil, "certificate", "CA file")
 			file := filepath.Join(t.TempDir(), "ca.crt")
 			text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: web.Certificate().Raw})
 			if err := os.WriteFile(file, text, 0o600); err != nil {
 				t.Fatal(err)
 			}
 			s = p.sink(t, func(o *gcs.Options) { o.Endpoint, o.Anonymous, o.CAFile = web.URL, true, file })
-			fails(t, s, sinks.ErrNoBucket, "does not exist", "create it")
+			conformtest.Fails(t, s, sinks.ErrNoBucket, "does not exist", "create it")
 		},
 	}
 }
@@ -137,13 +95,13 @@ func wrongPlaceTests() map[string]func(*testing.T, place) {
 func lockTests() map[string]func(*testing.T, place) {
 	return map[string]func(*testing.T, place){
 		"removing a locked object is refused as such": func(t *testing.T, p place) {
-			mustPut(t, p.sink(t, nil), "a/b", []byte("x"))
+			conformtest.MustPut(t, p.sink(t, nil), "a/b", []byte("x"))
 			for reason, message := range map[string]string{
 				"retentionPolicyNotMet": "Object 'b/a/b' is subject to bucket's retention policy or object retention and cannot be deleted or overwritten until 2027-01-01T00:00:00Z",
 				"objectUnderActiveHold": "Object 'b/a/b' is under active Temporary hold and cannot be deleted, overwritten or archived until hold is removed.",
 				"forbidden":             "Object 'b/a/b' is under active Event-Based hold and cannot be deleted, overwritten or archived until hold is removed.",
 			} {
-				s := p.disturbed(t, func(req *http.Request, send func(*http.Request) (*http.Response, error)) (*http.Response, error) {
+				s := p.disturbed(t, func(req *http.Request, send conformtest.Send) (*http.Response, error) {
 					if callName(req) == "delete" {
 						return answers(req, http.StatusForbidden, reason, message)
 					}
@@ -158,9 +116,9 @@ func lockTests() map[string]func(*testing.T, place) {
 			p.holds(t, "a/b", []byte("x"))
 		},
 		"what is removed is the version that was found": func(t *testing.T, p place) {
-			mustPut(t, p.sink(t, nil), "a", []byte("x"))
+			conformtest.MustPut(t, p.sink(t, nil), "a", []byte("x"))
 			var generations []string
-			s := p.disturbed(t, func(req *http.Request, send func(*http.Request) (*http.Response, error)) (*http.Response, error) {
+			s := p.disturbed(t, func(req *http.Request, send conformtest.Send) (*http.Response, error) {
 				if callName(req) == "delete" {
 					generations = append(generations, req.URL.Query().Get("generation"))
 				}
@@ -230,23 +188,23 @@ func credentialsTests() map[string]func(*testing.T, place) {
 		"a service account's key is exchanged for a token which every request carries": func(t *testing.T, p place) {
 			tokens, asked := tokenServer(t, func() int { return 3600 })
 			var seen []string
-			s := p.disturbed(t, func(req *http.Request, send func(*http.Request) (*http.Response, error)) (*http.Response, error) {
+			s := p.disturbed(t, func(req *http.Request, send conformtest.Send) (*http.Response, error) {
 				seen = append(seen, req.Header.Get("Authorization"))
 				return send(req)
 			}, func(o *gcs.Options) { o.CredentialsFile = serviceAccount(t, tokens.URL) })
-			mustPut(t, s, "a", content(1, 2*chunk+1))
+			conformtest.MustPut(t, s, "a", conformtest.Content(1, 2*chunk+1))
 			if asked.Load() != 1 || len(seen) < 3 || slices.ContainsFunc(seen, func(a string) bool { return a != "Bearer token-1" }) {
 				t.Errorf("%d tokens were asked for, the requests carried %q", asked.Load(), seen)
 			}
 		},
 		"a token that expires while uploading is replaced": func(t *testing.T, p place) {
 			tokens, asked := tokenServer(t, func() int { return 1 }) // within the time in which a token counts as stale
-			s := p.disturbed(t, func(req *http.Request, send func(*http.Request) (*http.Response, error)) (*http.Response, error) {
+			s := p.disturbed(t, func(req *http.Request, send conformtest.Send) (*http.Response, error) {
 				time.Sleep(400 * time.Millisecond)
 				return send(req)
 			}, func(o *gcs.Options) { o.CredentialsFile = serviceAccount(t, tokens.URL) })
-			body := content(1, 5*chunk+1)
-			mustPut(t, s, "a", body)
+			body := conformtest.Content(1, 5*chunk+1)
+			conformtest.MustPut(t, s, "a", body)
 			p.holds(t, "a", body)
 			if n := asked.Load(); n < 2 {
 				t.Errorf("%d tokens were asked for", n)
@@ -255,13 +213,13 @@ func credentialsTests() map[string]func(*testing.T, place) {
 		"a service account that was removed": func(t *testing.T, p place) {
 			tokens, _ := tokenServer(t, func() int { return 0 })
 			s := p.sink(t, func(o *gcs.Options) { o.CredentialsFile = serviceAccount(t, tokens.URL) })
-			fails(t, s, fs.ErrPermission, "no credentials: the token endpoint answers 400", "credentials file")
+			conformtest.Fails(t, s, fs.ErrPermission, "no credentials: the token endpoint answers 400", "credentials file")
 		},
 		"credentials that the store does not accept": func(t *testing.T, p place) {
-			s := p.disturbed(t, func(req *http.Request, _ func(*http.Request) (*http.Response, error)) (*http.Response, error) {
+			s := p.disturbed(t, func(req *http.Request, _ conformtest.Send) (*http.Response, error) {
 				return answers(req, http.StatusUnauthorized, "authError", "Invalid Credentials")
 			}, nil)
-			fails(t, s, fs.ErrPermission, "does not accept the credentials (authError)", "get new ones")
+			conformtest.Fails(t, s, fs.ErrPermission, "does not accept the credentials (authError)", "get new ones")
 		},
 		"an external account's token is exchanged": func(t *testing.T, p place) {
 			subject := filepath.Join(t.TempDir(), "token")
@@ -273,7 +231,7 @@ func credentialsTests() map[string]func(*testing.T, place) {
 				"type": "external_account", "audience": "//iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/p/providers/q",
 				"subject_token_type": "urn:ietf:params:oauth:token-type:jwt", "token_url": tokens.URL, "credential_source": map[string]string{"file": subject},
 			})
-			mustPut(t, p.sink(t, func(o *gcs.Options) { o.CredentialsFile = file }), "a", []byte("x"))
+			conformtest.MustPut(t, p.sink(t, func(o *gcs.Options) { o.CredentialsFile = file }), "a", []byte("x"))
 			if asked.Load() == 0 {
 				t.Error("no token was asked for")
 			}
@@ -354,7 +312,7 @@ func TestAnEndpointWinsOverTheEmulatorVariable(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	fails(t, s, sinks.ErrNoBucket, "does not exist", "create it")
+	conformtest.Fails(t, s, sinks.ErrNoBucket, "does not exist", "create it")
 	if n := astray.Load(); n > 0 {
 		t.Errorf("%d requests went to the emulator", n)
 	}

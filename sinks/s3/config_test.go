@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/lifeboat-dr/lifeboat/sinks"
+	"github.com/lifeboat-dr/lifeboat/sinks/conform/conformtest"
 	"github.com/lifeboat-dr/lifeboat/sinks/s3"
 )
 
@@ -78,13 +79,11 @@ func signedBy(t *testing.T, o s3.Options) (string, error) {
 	t.Helper()
 	signed := ""
 	o.Bucket, o.Region, o.Patience = "b", "r", time.Millisecond
-	o.Transport = func(base http.RoundTripper) http.RoundTripper {
-		return &meddling{base: base, meddle: func(req *http.Request, _ func(*http.Request) (*http.Response, error)) (*http.Response, error) {
-			_, rest, _ := strings.Cut(req.Header.Get("Authorization"), "Credential=")
-			signed, _, _ = strings.Cut(rest, "/")
-			return answers(req, 403, "AccessDenied")
-		}}
-	}
+	o.Transport = conformtest.Meddler(func(req *http.Request, _ conformtest.Send) (*http.Response, error) {
+		_, rest, _ := strings.Cut(req.Header.Get("Authorization"), "Credential=")
+		signed, _, _ = strings.Cut(rest, "/")
+		return answers(req, 403, "AccessDenied")
+	}).Transport
 	s, err := s3.New(t.Context(), o)
 	if err != nil {
 		return "", err

@@ -12,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
 	"github.com/lifeboat-dr/lifeboat/sinks"
+	"github.com/lifeboat-dr/lifeboat/sinks/conform/conformtest"
 )
 
 func deletionTests() map[string]func(*testing.T, place) {
@@ -20,7 +21,7 @@ func deletionTests() map[string]func(*testing.T, place) {
 			p.bucket = p.VersionedBucket(t)
 			s := p.sink(t, nil)
 			for range 2 {
-				mustPut(t, s, "a", content(1, 100))
+				conformtest.MustPut(t, s, "a", conformtest.Content(1, 100))
 				for range 2 { // the second time it is missing
 					if err := s.Delete(t.Context(), "a"); err != nil {
 						t.Fatal(err)
@@ -32,7 +33,7 @@ func deletionTests() map[string]func(*testing.T, place) {
 		"deleting leaves what is hidden as it is": func(t *testing.T, p place) {
 			p.bucket = p.VersionedBucket(t)
 			s := p.sink(t, nil)
-			mustPut(t, s, "a", content(1, 100))
+			conformtest.MustPut(t, s, "a", conformtest.Content(1, 100))
 			// Somebody hides it, the plain way.
 			if _, err := p.Client().DeleteObject(t.Context(), &awss3.DeleteObjectInput{Bucket: &p.bucket, Key: aws.String("a")}); err != nil {
 				t.Fatal(err)
@@ -47,8 +48,8 @@ func deletionTests() map[string]func(*testing.T, place) {
 		"deleting what is locked is refused": func(t *testing.T, p place) {
 			p.bucket = p.LockedBucket(t)
 			s := p.sink(t, nil)
-			mustPut(t, s, "kept", content(1, 100))
-			mustPut(t, s, "held", content(1, 100))
+			conformtest.MustPut(t, s, "kept", conformtest.Content(1, 100))
+			conformtest.MustPut(t, s, "held", conformtest.Content(1, 100))
 			until := time.Now().Add(time.Hour)
 			cli := p.Client()
 			_, err := cli.PutObjectRetention(t.Context(), &awss3.PutObjectRetentionInput{Bucket: &p.bucket, Key: aws.String("kept"), Retention: &types.ObjectLockRetention{
@@ -69,7 +70,7 @@ func deletionTests() map[string]func(*testing.T, place) {
 				if !errors.Is(err, sinks.ErrLocked) || !errors.Is(err, fs.ErrPermission) || !errors.As(err, &e) || e.Op != "delete" || e.Key != key || !strings.Contains(err.Error(), says) || e.Hint == "" {
 					t.Errorf("deleting what is %s says: %v", key, err)
 				}
-				p.holds(t, key, content(1, 100))
+				p.holds(t, key, conformtest.Content(1, 100))
 			}
 			if versions, markers := p.versions(t); versions != 2 || markers != 0 {
 				t.Errorf("there are %d versions and %d delete markers", versions, markers)
@@ -78,7 +79,7 @@ func deletionTests() map[string]func(*testing.T, place) {
 		"what is not locked is deleted from a bucket with locks": func(t *testing.T, p place) {
 			p.bucket = p.LockedBucket(t)
 			s := p.sink(t, nil)
-			mustPut(t, s, "a", content(1, part+1))
+			conformtest.MustPut(t, s, "a", conformtest.Content(1, part+1))
 			if err := s.Delete(t.Context(), "a"); err != nil {
 				t.Fatal(err)
 			}

@@ -26,46 +26,9 @@ import (
 	"github.com/lifeboat-dr/lifeboat/e2e/lab"
 	"github.com/lifeboat-dr/lifeboat/internal/member"
 	"github.com/lifeboat-dr/lifeboat/sinks"
+	"github.com/lifeboat-dr/lifeboat/sinks/conform/conformtest"
 	"github.com/lifeboat-dr/lifeboat/sinks/s3"
 )
-
-// everyCall makes each of the four calls and returns their errors by name.
-func everyCall(t *testing.T, s sinks.Sink) map[string]error {
-	t.Helper()
-	var listErr error
-	for _, err := range s.List(t.Context(), "") {
-		listErr = err
-	}
-	_, openErr := s.Open(t.Context(), "a/b", 0)
-	return map[string]error{
-		"put":    put(t.Context(), s, "a/b", []byte("x")),
-		"open":   openErr,
-		"list":   listErr,
-		"delete": s.Delete(t.Context(), "a/b"),
-	}
-}
-
-// fails checks that all calls fail by the same kind, say the same thing, and give a hint.
-func fails(t *testing.T, s sinks.Sink, kind error, text, hint string) {
-	t.Helper()
-	for op, err := range everyCall(t, s) {
-		var e *sinks.Error
-		switch {
-		case !errors.As(err, &e) || e.Op != op:
-			t.Errorf("%s gives: %v", op, err)
-			continue
-		case kind != nil && !errors.Is(err, kind):
-			t.Errorf("%s gives the wrong kind of error: %v", op, err)
-		case kind != fs.ErrNotExist && errors.Is(err, fs.ErrNotExist):
-			t.Errorf("%s says that the object is not there: %v", op, err)
-		case !strings.Contains(err.Error(), text) || !strings.Contains(e.Hint, hint):
-			t.Errorf("%s says: %v; hint: %s", op, err, e.Hint)
-		}
-		if strings.Count(err.Error(), "\n") > 0 || strings.Contains(err.Error(), "operation error") {
-			t.Errorf("%s says it badly: %v", op, err)
-		}
-	}
-}
 
 func credentialsFile(t *testing.T, access, secret, session string) string {
 	t.Helper()
@@ -84,17 +47,17 @@ func wrongCredentialsTests() map[string]func(*testing.T, place) {
 	return map[string]func(*testing.T, place){
 		"an unknown access key": func(t *testing.T, p place) {
 			s := p.sink(t, func(o *s3.Options) { o.CredentialsFile = credentialsFile(t, "nobody", p.SecretKey, "") })
-			fails(t, s, fs.ErrPermission, "does not know the access key (InvalidAccessKeyId)", "access key id")
+			conformtest.Fails(t, s, fs.ErrPermission, "does not know the access key (InvalidAccessKeyId)", "access key id")
 		},
 		"a wrong secret key": func(t *testing.T, p place) {
 			s := p.sink(t, func(o *s3.Options) { o.CredentialsFile = credentialsFile(t, p.AccessKey, "wrong-secret", "") })
-			fails(t, s, fs.ErrPermission, "the secret key does not belong to the access key (SignatureDoesNotMatch)", "secret access key")
+			conformtest.Fails(t, s, fs.ErrPermission, "the secret key does not belong to the access key (SignatureDoesNotMatch)", "secret access key")
 		},
 		"credentials for another bucket": func(t *testing.T, p place) {
 			file := restricted(t, p, `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["s3:*"],"Resource":["arn:aws:s3:::other/*"]}]}`)
 			s := p.sink(t, func(o *s3.Options) { o.CredentialsFile, o.Prefix = file, "pre" })
-			fails(t, s, fs.ErrPermission, "access denied", "the credentials need s3:")
-			for op, err := range everyCall(t, s) {
+			conformtest.Fails(t, s, fs.ErrPermission, "access denied", "the credentials need s3:")
+			for op, err := range conformtest.EveryCall(t, s, "put", "open", "list", "delete") {
 				var e *sinks.Error
 				want := map[string]string{
 					"put": "s3:PutObject", "open": "s3:GetObject", "list": "s3:ListBucket on arn:aws:s3:::" + p.bucket,
@@ -112,7 +75,7 @@ func wrongPlaceTests() map[string]func(*testing.T, place) {
 	return map[string]func(*testing.T, place){
 		"an unknown bucket": func(t *testing.T, p place) {
 			s := p.sink(t, func(o *s3.Options) { o.Bucket = "never-created" })
-			fails(t, s, sinks.ErrNoBucket, "the bucket never-created does not exist", "create it")
+			conformtest.Fails(t, s, sinks.ErrNoBucket, "the bucket never-created does not exist", "create it")
 		},
 		"a store that is not there": func(t *testing.T, p place) {
 			ports, err := member.FreePorts(1)
@@ -124,26 +87,26 @@ func wrongPlaceTests() map[string]func(*testing.T, place) {
 				o.Patience = 300 * time.Millisecond
 			})
 			began := time.Now()
-			fails(t, s, nil, "connection refused", "check the endpoint")
+			conformtest.Fails(t, s, nil, "connection refused", "check the endpoint")
 			if took := time.Since(began); took > 10*time.Second {
 				t.Errorf("four calls took %v", took)
 			}
 		},
 		"a host that does not exist": func(t *testing.T, p place) {
 			s := p.sink(t, func(o *s3.Options) { o.Endpoint = "http://store.invalid"; o.Patience = 300 * time.Millisecond })
-			fails(t, s, nil, "the store cannot be reached", "check the host name")
+			conformtest.Fails(t, s, nil, "the store cannot be reached", "check the host name")
 		},
 		"another region": func(t *testing.T, p place) {
-			s := p.disturbed(t, func(req *http.Request, _ func(*http.Request) (*http.Response, error)) (*http.Response, error) {
+			s := p.disturbed(t, func(req *http.Request, _ conformtest.Send) (*http.Response, error) {
 				return answers(req, 301, "PermanentRedirect", "X-Amz-Bucket-Region", "eu-central-1")
 			}, nil)
-			fails(t, s, nil, "the bucket is in another region (PermanentRedirect)", "add region=eu-central-1 to the URL")
+			conformtest.Fails(t, s, nil, "the bucket is in another region (PermanentRedirect)", "add region=eu-central-1 to the URL")
 		},
 		"a clock that is wrong": func(t *testing.T, p place) {
-			s := p.disturbed(t, func(req *http.Request, _ func(*http.Request) (*http.Response, error)) (*http.Response, error) {
+			s := p.disturbed(t, func(req *http.Request, _ conformtest.Send) (*http.Response, error) {
 				return answers(req, 403, "RequestTimeTooSkewed")
 			}, nil)
-			fails(t, s, fs.ErrPermission, "clock", "set the clock")
+			conformtest.Fails(t, s, fs.ErrPermission, "clock", "set the clock")
 		},
 		"a web server that is no store": func(t *testing.T, p place) {
 			web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -152,7 +115,7 @@ func wrongPlaceTests() map[string]func(*testing.T, place) {
 			}))
 			t.Cleanup(web.Close)
 			s := p.sink(t, func(o *s3.Options) { o.Endpoint = web.URL })
-			fails(t, s, nil, "the store says", "check that the endpoint is an S3 store")
+			conformtest.Fails(t, s, nil, "the store says", "check that the endpoint is an S3 store")
 		},
 	}
 }
@@ -179,16 +142,16 @@ func tlsTests() map[string]func(*testing.T, place) {
 		"over TLS with the right CA": func(t *testing.T, p place) {
 			front, ca := inFront(t, p)
 			unsigned := 0
-			s := p.disturbed(t, func(req *http.Request, send func(*http.Request) (*http.Response, error)) (*http.Response, error) {
+			s := p.disturbed(t, func(req *http.Request, send conformtest.Send) (*http.Response, error) {
 				if req.Header.Get("X-Amz-Content-Sha256") == "UNSIGNED-PAYLOAD" {
 					unsigned++
 				}
 				return send(req)
 			}, func(o *s3.Options) { o.Endpoint, o.CAFile, o.Parallel = front, ca, 1 })
 			for key, size := range map[string]int{"small": 100, "empty": 0, "large": part + 1} {
-				body := content(20, size)
-				mustPut(t, s, key, body)
-				if got, err := read(t.Context(), s, key, 0); err != nil || !bytes.Equal(got, body) {
+				body := conformtest.Content(20, size)
+				conformtest.MustPut(t, s, key, body)
+				if got, err := conformtest.Read(t.Context(), s, key, 0); err != nil || !bytes.Equal(got, body) {
 					t.Errorf("%s reads back as %d bytes, %v", key, len(got), err)
 				}
 			}
@@ -207,7 +170,7 @@ func tlsTests() map[string]func(*testing.T, place) {
 				t.Fatal(err)
 			}
 			var checked atomic.Int32
-			s := p.disturbed(t, func(req *http.Request, send func(*http.Request) (*http.Response, error)) (*http.Response, error) {
+			s := p.disturbed(t, func(req *http.Request, send conformtest.Send) (*http.Response, error) {
 				if req.Header.Get("X-Amz-Trailer") != "" || req.Header.Get("X-Amz-Checksum-Crc32") != "" {
 					checked.Add(1)
 				}
@@ -217,16 +180,16 @@ func tlsTests() map[string]func(*testing.T, place) {
 				return send(req)
 			}, func(o *s3.Options) { o.Endpoint, o.PathStyle = "", aws.Bool(true) })
 			for key, size := range map[string]int{"small": 100, "empty": 0, "large": 2*part + 1} {
-				body := content(21, size)
-				mustPut(t, s, key, body)
-				if got, err := read(t.Context(), s, key, 0); err != nil || !bytes.Equal(got, body) {
+				body := conformtest.Content(21, size)
+				conformtest.MustPut(t, s, key, body)
+				if got, err := conformtest.Read(t.Context(), s, key, 0); err != nil || !bytes.Equal(got, body) {
 					t.Errorf("%s reads back as %d bytes, %v", key, len(got), err)
 				}
 			}
 			if n := checked.Load(); n < 5 {
 				t.Errorf("%d bodies went up with a checksum, not two objects and three parts", n)
 			}
-			if err := put(t.Context(), s, "large", content(22, part+1)); !errors.Is(err, fs.ErrExist) {
+			if err := conformtest.Put(t.Context(), s, "large", conformtest.Content(22, part+1)); !errors.Is(err, fs.ErrExist) {
 				t.Errorf("the second put says: %v", err)
 			}
 		},
@@ -239,7 +202,7 @@ func wrongTLSTests() map[string]func(*testing.T, place) {
 			front, _ := inFront(t, p)
 			s := p.sink(t, func(o *s3.Options) { o.Endpoint = front })
 			began := time.Now()
-			fails(t, s, nil, "certificate", "CA file")
+			conformtest.Fails(t, s, nil, "certificate", "CA file")
 			if took := time.Since(began); took > 5*time.Second {
 				t.Errorf("an unknown CA was retried for %v", took)
 			}
@@ -247,18 +210,18 @@ func wrongTLSTests() map[string]func(*testing.T, place) {
 		"over TLS under another name": func(t *testing.T, p place) {
 			front, ca := inFront(t, p)
 			s := p.sink(t, func(o *s3.Options) { o.Endpoint, o.CAFile = strings.Replace(front, "127.0.0.1", "localhost", 1), ca })
-			fails(t, s, nil, "certificate", "a name the certificate is made for")
+			conformtest.Fails(t, s, nil, "certificate", "a name the certificate is made for")
 		},
 		"TLS to a store without it": func(t *testing.T, p place) {
 			s := p.sink(t, func(o *s3.Options) { o.Endpoint = strings.Replace(p.URL, "http:", "https:", 1) })
-			fails(t, s, nil, "TLS handshake", "write http://")
+			conformtest.Fails(t, s, nil, "TLS handshake", "write http://")
 		},
 		"no TLS to a store with it": func(t *testing.T, p place) {
 			front, _ := inFront(t, p)
 			s := p.sink(t, func(o *s3.Options) {
 				o.Endpoint, o.Patience = strings.Replace(front, "https:", "http:", 1), 300*time.Millisecond
 			})
-			fails(t, s, nil, "", "write https://")
+			conformtest.Fails(t, s, nil, "", "write https://")
 		},
 	}
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/lifeboat-dr/lifeboat/e2e/lab"
 	"github.com/lifeboat-dr/lifeboat/sinks"
+	"github.com/lifeboat-dr/lifeboat/sinks/conform/conformtest"
 	"github.com/lifeboat-dr/lifeboat/sinks/s3"
 )
 
@@ -139,7 +140,7 @@ func publicPosture(t *testing.T, p place) {
 // forbiddenPosture has every question about settings refused, and then not understood.
 func forbiddenPosture(t *testing.T, p place) {
 	for status, words := range map[int]string{http.StatusForbidden: "needs s3:Get", http.StatusNotImplemented: "does not know the question"} {
-		s := p.disturbed(t, func(req *http.Request, _ func(*http.Request) (*http.Response, error)) (*http.Response, error) {
+		s := p.disturbed(t, func(req *http.Request, _ conformtest.Send) (*http.Response, error) {
 			return &http.Response{StatusCode: status, Body: http.NoBody, Header: http.Header{}, Request: req}, nil
 		}, nil)
 		all := s.Examine(t.Context(), "v1/")

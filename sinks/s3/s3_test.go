@@ -2,12 +2,10 @@ package s3_test
 
 import (
 	"bytes"
-	"context"
+	"cmp"
 	"errors"
-	"io"
 	"io/fs"
 	"log/slog"
-	"math/rand/v2"
 	"net/http"
 	"slices"
 	"sync"
@@ -37,13 +35,14 @@ func TestAgainstMinIO(t *testing.T) {
 	t.Parallel()
 	runAgainst(t, lab.StartMinIO(t),
 		contractTests(), uploadTests(), unfinishedTests(), deletionTests(), versionTests(), wrongCredentialsTests(), wrongPlaceTests(), tlsTests(), wrongTLSTests(),
-		putFaultTests(), retryTests(), everyRequestTests(), openFaultTests(), slowDownloadTests(), postureTests(), keyTests(), storingTests(), unconditionalTests())
+		putFaultTests(), retryTests(), postureTests(), keyTests(), storingTests(), unconditionalTests(),
+		shared(conformtest.Faults(requests())), shared(conformtest.Retries()), shared(conformtest.Downloads()))
 }
 
 // TestAgainstVersityGW does so with what a second server may answer otherwise.
 func TestAgainstVersityGW(t *testing.T) {
 	t.Parallel()
-	runAgainst(t, lab.StartVersityGW(t), contractTests(), unfinishedTests(), deletionTests(), versionTests(), putFaultTests(), everyRequestTests(), storingTests())
+	runAgainst(t, lab.StartVersityGW(t), contractTests(), unfinishedTests(), deletionTests(), versionTests(), putFaultTests(), storingTests(), shared(conformtest.Faults(requests())))
 }
 
 func runAgainst(t *testing.T, server *lab.S3, groups ...map[string]func(*testing.T, place)) {
@@ -54,6 +53,47 @@ func runAgainst(t *testing.T, server *lab.S3, groups ...map[string]func(*testing
 				run(t, place{S3: server, bucket: server.Bucket(t)})
 			})
 		}
+	}
+}
+
+func requests() conformtest.Requests {
+	return conformtest.Requests{
+		Put: "PutObject", Begin: "CreateMultipartUpload", Parts: []string{"UploadPart", "CompleteMultipartUpload"},
+		Get: "GetObject", List: "ListObjects", Remove: []string{"DeleteObject"},
+	}
+}
+
+// shared are tests of every store over HTTP.
+func shared(tests map[string]func(*testing.T, conformtest.Store)) map[string]func(*testing.T, place) {
+	ours := map[string]func(*testing.T, place){}
+	for name, run := range tests {
+		ours[name] = func(t *testing.T, p place) { run(t, p.store()) }
+	}
+	return ours
+}
+
+func (p place) store() conformtest.Store {
+	return conformtest.Store{
+		Requests: requests(), Call: callName, Part: part,
+		Sink: func(t *testing.T, w conformtest.Way) sinks.Sink {
+			t.Helper()
+			return p.sink(t, func(o *s3.Options) {
+				o.Stall, o.Patience = w.Stall, cmp.Or(w.Patience, o.Patience)
+				if w.Meddler != nil {
+					o.Transport = w.Meddler.Transport
+				}
+			})
+		},
+		Busy: func(req *http.Request, header ...string) (*http.Response, error) {
+			return answers(req, http.StatusServiceUnavailable, "SlowDown", header...)
+		},
+		Replace: func(t *testing.T, key string, body []byte) {
+			t.Helper()
+			if _, err := p.Client().PutObject(t.Context(), &awss3.PutObjectInput{Bucket: &p.bucket, Key: &key, Body: bytes.NewReader(body)}); err != nil {
+				t.Error(err)
+			}
+		},
+		LeavesNothing: p.leavesNothing, Tidy: p.noUnfinished,
 	}
 }
 
@@ -72,58 +112,14 @@ func (p place) sink(t *testing.T, change func(o *s3.Options)) *s3.Sink {
 }
 
 // disturbed makes a sink all of whose requests go through meddle.
-func (p place) disturbed(t *testing.T, meddle meddler, change func(o *s3.Options)) *s3.Sink {
+func (p place) disturbed(t *testing.T, meddle conformtest.Meddler, change func(o *s3.Options)) *s3.Sink {
 	t.Helper()
 	return p.sink(t, func(o *s3.Options) {
-		o.Transport = func(base http.RoundTripper) http.RoundTripper { return &meddling{base: base, meddle: meddle} }
+		o.Transport = meddle.Transport
 		if change != nil {
 			change(o)
 		}
 	})
-}
-
-// A meddler may send a request, or not, or lie about what came of it.
-type meddler func(req *http.Request, send func(*http.Request) (*http.Response, error)) (*http.Response, error)
-
-type meddling struct {
-	base   http.RoundTripper
-	meddle meddler
-}
-
-func (m *meddling) RoundTrip(req *http.Request) (*http.Response, error) {
-	return m.meddle(req, m.base.RoundTrip)
-}
-
-// calls names and counts requests.
-type calls struct {
-	mu    sync.Mutex
-	names []string
-}
-
-// add notes a request and returns how many of its name there have been, itself included.
-func (c *calls) add(req *http.Request) (name string, nth int) {
-	name = callName(req)
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.names = append(c.names, name)
-	for _, n := range c.names {
-		if n == name {
-			nth++
-		}
-	}
-	return name, nth
-}
-
-func (c *calls) count(name string) int {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	n := 0
-	for _, seen := range c.names {
-		if seen == name {
-			n++
-		}
-	}
-	return n
 }
 
 // callName names a request as the S3 API does.
@@ -140,42 +136,10 @@ func callName(req *http.Request) string {
 	return map[string]string{"PUT": "PutObject", "GET": "GetObject", "HEAD": "HeadObject", "DELETE": "DeleteObject"}[req.Method]
 }
 
-func content(seed byte, size int) []byte {
-	b := make([]byte, size)
-	_, _ = rand.NewChaCha8([32]byte{seed}).Read(b) // never fails
-	return b
-}
-
-func put(ctx context.Context, s sinks.Sink, key string, body []byte) error {
-	return s.Put(ctx, key, bytes.NewReader(body), int64(len(body)))
-}
-
-func mustPut(t *testing.T, s sinks.Sink, key string, body []byte) {
-	t.Helper()
-	if err := put(t.Context(), s, key, body); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func read(ctx context.Context, s sinks.Sink, key string, off int64) ([]byte, error) {
-	r, err := s.Open(ctx, key, off)
-	if err != nil {
-		return nil, err
-	}
-	got, err := io.ReadAll(r)
-	return got, errors.Join(err, r.Close())
-}
-
 // holds checks an object, by a sink nobody meddles with.
 func (p place) holds(t *testing.T, key string, want []byte) {
 	t.Helper()
-	got, err := read(t.Context(), p.sink(t, nil), key, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !bytes.Equal(got, want) {
-		t.Errorf("%s holds %d other bytes than the %d it should", key, len(got), len(want))
-	}
+	conformtest.Holds(t, p.sink(t, nil), key, want)
 }
 
 // leavesNothing checks that neither an object nor an unfinished upload remains of a failed put.
@@ -227,7 +191,7 @@ func contractTests() map[string]func(*testing.T, place) {
 					}
 				})
 			}
-			mustPut(t, s, "a/b", []byte("x"))
+			conformtest.MustPut(t, s, "a/b", []byte("x"))
 			p.holds(t, "some/where/a/b", []byte("x"))
 		},
 		"objects that others made are not listed": func(t *testing.T, p place) {
@@ -235,7 +199,7 @@ func contractTests() map[string]func(*testing.T, place) {
 			if _, err := p.Client().PutObject(t.Context(), &awss3.PutObjectInput{Bucket: &p.bucket, Key: &key}); err != nil {
 				t.Fatal(err)
 			}
-			mustPut(t, p.sink(t, nil), "folder/a", []byte("x"))
+			conformtest.MustPut(t, p.sink(t, nil), "folder/a", []byte("x"))
 			var keys []string
 			for o, err := range p.sink(t, nil).List(t.Context(), "") {
 				if err != nil {
@@ -255,7 +219,7 @@ func uploadTests() map[string]func(*testing.T, place) {
 		"parts go up several at a time but not more than allowed": func(t *testing.T, p place) {
 			var mu sync.Mutex
 			var now, most int
-			s := p.disturbed(t, func(req *http.Request, send func(*http.Request) (*http.Response, error)) (*http.Response, error) {
+			s := p.disturbed(t, func(req *http.Request, send conformtest.Send) (*http.Response, error) {
 				if callName(req) == "UploadPart" {
 					mu.Lock()
 					now++
@@ -266,22 +230,22 @@ func uploadTests() map[string]func(*testing.T, place) {
 				}
 				return send(req)
 			}, func(o *s3.Options) { o.Parallel = 3 })
-			body := content(1, 5*part+1)
-			mustPut(t, s, "a", body)
+			body := conformtest.Content(1, 5*part+1)
+			conformtest.MustPut(t, s, "a", body)
 			p.holds(t, "a", body)
 			if most != 3 {
 				t.Errorf("%d parts were under way at once, not 3", most)
 			}
 		},
 		"payloads are signed where the connection is not encrypted": func(t *testing.T, p place) {
-			s := p.disturbed(t, func(req *http.Request, send func(*http.Request) (*http.Response, error)) (*http.Response, error) {
+			s := p.disturbed(t, func(req *http.Request, send conformtest.Send) (*http.Response, error) {
 				if sum := req.Header.Get("X-Amz-Content-Sha256"); len(sum) != 64 {
 					t.Errorf("%s is sent with the payload digest %q", callName(req), sum)
 				}
 				return send(req)
 			}, nil)
-			mustPut(t, s, "a", content(2, part+1))
-			mustPut(t, s, "b", content(2, 10))
+			conformtest.MustPut(t, s, "a", conformtest.Content(2, part+1))
+			conformtest.MustPut(t, s, "b", conformtest.Content(2, 10))
 		},
 	}
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/lifeboat-dr/lifeboat/e2e/lab"
 	"github.com/lifeboat-dr/lifeboat/sinks"
 	"github.com/lifeboat-dr/lifeboat/sinks/conform"
+	"github.com/lifeboat-dr/lifeboat/sinks/conform/conformtest"
 	"github.com/lifeboat-dr/lifeboat/sinks/s3"
 )
 
@@ -81,7 +82,7 @@ func lockedObjects(t *testing.T, p place) {
 // unconditional is a store that refuses conditions, as some do that speak S3.
 func (p place) unconditional(t *testing.T, refused *[]string, change func(o *s3.Options)) *s3.Sink {
 	t.Helper()
-	return p.disturbed(t, func(r *http.Request, send func(*http.Request) (*http.Response, error)) (*http.Response, error) {
+	return p.disturbed(t, func(r *http.Request, send conformtest.Send) (*http.Response, error) {
 		if r.Header.Get("If-None-Match") == "" {
 			return send(r)
 		}
