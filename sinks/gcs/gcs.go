@@ -13,12 +13,12 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"cloud.google.com/go/storage"
 
 	"github.com/lifeboat-dr/lifeboat/sinks"
+	"github.com/lifeboat-dr/lifeboat/sinks/overhttp"
 )
 
 // Options say where a bucket is and how to work with it. Only Bucket is needed where application default credentials are.
@@ -48,11 +48,11 @@ const (
 
 // A Sink is a bucket, or the part of one below a prefix.
 type Sink struct {
-	http     *http.Client
-	bucket   *storage.BucketHandle
-	o        Options
-	prefix   string      // empty, or ending in a slash
-	answered atomic.Bool // once it has proved to be a store
+	http    *http.Client
+	bucket  *storage.BucketHandle
+	o       Options
+	prefix  string // empty, or ending in a slash
+	contact overhttp.Contact
 }
 
 // New prepares a sink. The network is left alone until the first call; what can be wrong by itself is found out now.

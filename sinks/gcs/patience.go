@@ -39,7 +39,7 @@ type operation struct {
 }
 
 func (s *Sink) operation(name, key string) *operation {
-	return &operation{s: s, name: name, key: key, patience: overhttp.Patience{Limit: s.o.Patience, Answered: &s.answered}}
+	return &operation{s: s, name: name, key: key, patience: overhttp.Patience{Limit: s.o.Patience, Contact: &s.contact}}
 }
 
 // object is what the operation is about, with the operation's patience.
@@ -95,7 +95,7 @@ func (e *nowhereError) Unwrap() error { return e.error }
 
 // answered takes note of a response.
 func (op *operation) answered(resp *http.Response) {
-	op.s.answered.Store(true)
+	op.s.contact.Made()
 	if resp.StatusCode < 300 {
 		op.patience.Worked()
 	}

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"strconv"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/lifeboat-dr/lifeboat/sinks"
@@ -26,8 +25,8 @@ const (
 // Patience is that of one call of a sink's, with all the requests it takes: it runs out when nothing has succeeded for too long,
 // not when many things took long.
 type Patience struct {
-	Limit    time.Duration // without a single success
-	Answered *atomic.Bool  // the sink's: it has proved to be a store
+	Limit   time.Duration // without a single success
+	Contact *Contact      // the sink's
 
 	mu     sync.Mutex
 	since  time.Time // of the first failure after the last success
@@ -51,11 +50,32 @@ func (p *Patience) Lasts(err error) bool {
 	if errors.Is(err, sinks.ErrStalled) {
 		p.stalls++
 	}
-	limit := p.Limit
-	if !p.Answered.Load() {
-		limit = min(limit, firstContact)
+	return p.stalls < maxStalls && time.Since(p.since) < p.Limit && p.Contact.hoped()
+}
+
+// Contact is what a sink knows of its store: whether it has ever answered like one. While it has not, all calls share one short
+// patience, so that what is away costs a run its ten seconds once and not for every object.
+type Contact struct {
+	mu   sync.Mutex
+	made bool
+	lost time.Time // the first failure
+}
+
+// Made takes note that the store has answered.
+func (c *Contact) Made() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.made = true
+}
+
+// hoped takes note of a failure, and tells whether the store may still come.
+func (c *Contact) hoped() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.lost.IsZero() {
+		c.lost = time.Now()
 	}
-	return p.stalls < maxStalls && time.Since(p.since) < limit
+	return c.made || time.Since(c.lost) < firstContact
 }
 
 // RetryAfter reads the header of this name: the delay a store asks for, or 0. The form with a date is not worth trusting two clocks.

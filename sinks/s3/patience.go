@@ -26,7 +26,7 @@ type operation struct {
 }
 
 func (s *Sink) operation(name, key string) *operation {
-	return &operation{s: s, name: name, key: key, patience: overhttp.Patience{Limit: s.o.Patience, Answered: &s.answered}}
+	return &operation{s: s, name: name, key: key, patience: overhttp.Patience{Limit: s.o.Patience, Contact: &s.contact}}
 }
 
 // An attempt is one request and its repetitions. It is the client's aws.RetryerV2.
@@ -55,7 +55,7 @@ func (a *attempt) IsErrorRetryable(err error) bool {
 	v := judge(err)
 	a.unsure = a.unsure || v.unsure
 	if code(err) != "" {
-		a.op.s.answered.Store(true)
+		a.op.s.contact.Made()
 	}
 	if v.conflict && a.conflicts || a.body.Broken() != nil {
 		return false
@@ -93,7 +93,7 @@ func (a *attempt) GetInitialToken() func(error) error { return a.listen }
 // listen is told how each repetition ended.
 func (a *attempt) listen(err error) error {
 	if err == nil {
-		a.op.s.answered.Store(true)
+		a.op.s.contact.Made()
 		a.op.patience.Worked()
 	}
 	return nil

@@ -14,12 +14,12 @@ import (
 	"net/url"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"github.com/lifeboat-dr/lifeboat/sinks"
+	"github.com/lifeboat-dr/lifeboat/sinks/overhttp"
 )
 
 // Options say where a bucket is and how to work with it. Only Bucket is needed on AWS.
@@ -59,12 +59,12 @@ const (
 
 // A Sink is a bucket, or the part of one below a prefix.
 type Sink struct {
-	client   *s3.Client
-	keys     *keyring
-	o        Options
-	prefix   string      // empty, or ending in a slash
-	answered atomic.Bool // once it has proved to be a store
-	warned   sync.Once   // of what Unconditional means
+	client  *s3.Client
+	keys    *keyring
+	o       Options
+	prefix  string // empty, or ending in a slash
+	contact overhttp.Contact
+	warned  sync.Once // of what Unconditional means
 }
 
 // New prepares a sink. The network is left alone until the first call; what can be wrong by itself is found out now.
