@@ -16,6 +16,9 @@ type Fault struct {
 // FindPayloads lists the payloads in every sink, and notes in each entry where its own is missing or of another size. A sink whose payloads
 // cannot be listed is told as a problem, and nothing is noted of it: what it holds is not to be guessed.
 func (l *Listing) FindPayloads(ctx context.Context, ss []Named) {
+	if len(l.Entries) == 0 {
+		return // and perhaps not even a cluster to look for
+	}
 	wanted := make(map[string]bool, len(l.Entries))
 	for i := range l.Entries {
 		l.Entries[i].Lacking = nil

@@ -53,8 +53,11 @@ func encodeNote(v any, signers []note.Signer) ([]byte, error) {
 // errUnsigned is what speaks against a note without any signature where a key is trusted.
 var errUnsigned = fmt.Errorf("%w: it is not signed, and there are trusted keys", ErrNotAuthentic)
 
-// Unsigned reports whether the only thing wrong with a backup's manifest is that nobody signed it, so that Trust.AcceptUnsigned opens it.
-func Unsigned(p *Problem) bool { return p.ID != "" && errors.Is(p.Err, errUnsigned) }
+// Unsigned reports whether the only thing wrong with a backup's manifest is that nobody signed it, so that Trust.AcceptUnsigned opens it. One that was
+// written over a signed one is no such case.
+func Unsigned(p *Problem) bool {
+	return p.ID != "" && errors.Is(p.Err, errUnsigned) && !errors.Is(p.Err, ErrOverwritten)
+}
 
 // openNote returns the text of a note, its newline included, once the signature is as the trust demands.
 // Errors match ErrNotAuthentic; where no key is trusted, ErrDamaged.
