@@ -31,6 +31,17 @@ func PutSidecar(ctx context.Context, s Named, cluster string, id ID, fingerprint
 	return putNote(ctx, s, SidecarKey(cluster, id, fingerprint), id, data)
 }
 
+// ReadSidecar reads what lies in the place of a sidecar: of what is longer than a note may be, a little more than that. Errors are
+// *Problem; one that is missing matches fs.ErrNotExist.
+func ReadSidecar(ctx context.Context, s Named, cluster string, id ID, fingerprint string) ([]byte, error) {
+	key := SidecarKey(cluster, id, fingerprint)
+	data, err := getNote(ctx, s, key)
+	if err != nil {
+		return nil, &Problem{s.Name, key, id, err}
+	}
+	return data, nil
+}
+
 // SidecarFingerprints names the recipients a sink has sidecars for, sorted: maxSidecars at most.
 func SidecarFingerprints(ctx context.Context, s Named, cluster string, id ID) (all []string, err error) {
 	prefix := strings.TrimSuffix(SidecarKey(cluster, id, ""), ".age")

@@ -27,6 +27,8 @@ type sidecar struct {
 const (
 	sidecarFormat = 1
 	sidecarKind   = "file-key"
+	// Of age's format, in bytes.
+	fileKeySize, nonceSize, tagSize = 16, 16, 16
 )
 
 // SealFor makes the sidecar of a backup for a recipient. backup names the backup for ever: no two may share a name.
@@ -75,4 +77,37 @@ func (h *Header) OpenSidecar(data []byte, backup string, ids []age.Identity) (*F
 		return nil, fmt.Errorf("%w: the key in the sidecar does not open the backup", ErrDamaged)
 	}
 	return &FileKey{s.FileKey, t.by}, nil
+}
+
+// CheckSidecar looks whether data can be a sidecar of a backup for a recipient, as far as anybody can tell who has not the recipient's identity: by
+// its length, and by what it is sealed to. Nil proves nothing: only the identity tells whose key is inside. Errors match ErrDamaged.
+func CheckSidecar(data []byte, to Recipient, backup string) error {
+	if len(data) > maxSidecar {
+		return fmt.Errorf("%w: longer than %d bytes, which no sidecar is", ErrDamaged, maxSidecar)
+	}
+	header, err := age.ExtractHeader(bytes.NewReader(data))
+	if err != nil {
+		return fmt.Errorf("%w: not an age file: %w", ErrDamaged, err)
+	}
+	want := "X25519"
+	if to.PostQuantum() {
+		want = "mlkem768x25519"
+	}
+	_, err = age.DecryptHeader(header, stranger{})
+	var none *age.NoIdentityMatchError
+	switch {
+	case !errors.As(err, &none):
+		return fmt.Errorf("%w: not the header of an age file: %w", ErrDamaged, err)
+	case len(none.StanzaTypes) != 1 || none.StanzaTypes[0] != want:
+		return fmt.Errorf("%w: sealed to %.120q instead of one %s recipient", ErrDamaged, none.StanzaTypes, want)
+	}
+	text, err := json.Marshal(sidecar{sidecarFormat, sidecarKind, backup, make([]byte, fileKeySize)})
+	if err != nil {
+		return fmt.Errorf("check sidecar: %w", err)
+	}
+	// After the header come a nonce, one chunk with the line of text, and its tag.
+	if got, want := len(data)-len(header), nonceSize+len(text)+1+tagSize; got != want {
+		return fmt.Errorf("%w: %d bytes follow its header instead of %d", ErrDamaged, got, want)
+	}
+	return nil
 }

@@ -82,6 +82,41 @@ func TestASidecarOfAnotherBackupIsRefused(t *testing.T) {
 	}
 }
 
+func TestWhatCannotBeASidecarIsToldWithoutTheIdentity(t *testing.T) {
+	t.Parallel()
+	for _, hybrid := range []bool{true, false} {
+		a, b, other := newPair(t, hybrid), newPair(t, hybrid), newPair(t, !hybrid)
+		sealed, s := seal(t, content(10), a.to)
+		key, err := headerOf(t, sealed, s).Open([]age.Identity{a.id})
+		if err != nil {
+			t.Fatal(err)
+		}
+		good, err := key.SealFor(b.to, "prod/1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := CheckSidecar(good, b.to, "prod/1"); err != nil {
+			t.Errorf("a good one: %v", err)
+		}
+		elsewhere, err := key.SealFor(other.to, "prod/1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		bad := map[string][]byte{
+			"empty": nil, "garbage": []byte("garbage"), "long": make([]byte, maxSidecar+1), "sealed to another kind of recipient": elsewhere,
+			"another text": sealText(t, b.to, "hello"), "a backup": sealed, "longer": append(bytes.Clone(good), 0),
+		}
+		for n := range len(good) {
+			bad[fmt.Sprintf("cut to %d", n)] = good[:n]
+		}
+		for name, data := range bad {
+			if err := CheckSidecar(data, b.to, "prod/1"); !errors.Is(err, ErrDamaged) {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+	}
+}
+
 func sealText(t *testing.T, to Recipient, text string) []byte {
 	t.Helper()
 	var out bytes.Buffer

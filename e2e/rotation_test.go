@@ -164,6 +164,28 @@ func (r *rotation) damagedSidecar(id string) {
 	}
 	on(0, r.directory, r.old.identity)
 	on(0, r.minio, r.new.identity)
+	rewrap := func(code int) ran {
+		r.t.Helper()
+		return r.run(code, "key", "rewrap", id, "--identity", r.old.identity, "--to", r.new.recipients)
+	}
+	if said := rewrap(0).stdout; strings.Count(said, "a sidecar is there already, not proven") != 2 || strings.Contains(said, "can open it") {
+		r.t.Errorf("rewrap of another's sidecar: %s", said)
+	}
+	if err := os.WriteFile(all[i], []byte("junk"), 0o600); err != nil {
+		r.t.Fatal(err)
+	}
+	key := strings.TrimPrefix(all[i], r.dir+"/")
+	if out := rewrap(3); !strings.Contains(out.stdout, "FAILED: "+key) || !strings.Contains(out.stderr, "lifeboat: hint: remove "+key+" in "+r.directory+" with the store's own tools") {
+		r.t.Errorf("rewrap of junk: %s%s", out.stdout, out.stderr)
+	}
+	lifeboatWith(r.t, r.env, "key", "rewrap", id, "--sink", r.directory, "--identity", r.old.identity, "--to", r.new.recipients).must(r.t, 7)
+	on(8, r.directory, r.new.identity)
+	on(0, r.minio, r.new.identity)
+	if err := os.Remove(all[i]); err != nil {
+		r.t.Fatal(err)
+	}
+	rewrap(0)
+	on(0, r.directory, r.new.identity)
 	lifeboatWith(r.t, r.env, "restore", id, "--sink", r.directory, "--sink", r.minio, "--identity", r.new.identity, "--out", filepath.Join(r.t.TempDir(), "out"),
 		"--initial-cluster", newNames(r.t, 3)).must(r.t, 0)
 }

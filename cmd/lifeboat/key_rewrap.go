@@ -29,13 +29,14 @@ func newKeyRewrap(g *global) *cobra.Command {
 		Long: `Give each BACKUP (an id, latest, latest-verified, before:TIME) or, with --all, every backup of the cluster to the
 recipients in the file of --to. Of the backup only the first kilobytes are read; its key is sealed to each new
 recipient in a small file beside it, in every sink that holds it. The backup itself is not touched, and what is there
-already is left as it is, so it can be run again. restore, verify --deep and rehearse open with either; stock age cannot use these small files.
+already is left as it is, so it can be run again: what cannot be such a file is told, and whether one opens the backup
+only verify --all --deep with the new identity proves. restore, verify --deep and rehearse open with either; stock age cannot use these small files.
 
 It revokes nothing: who had an old identity and a copy of a backup can still open it. New backups are sealed to the
 recipients of --recipients-file on the host that makes them: change that, too.
 
 EXIT STATUS
-  0 every backup is open to every recipient in every sink that holds it, 2 usage, 3 in some only, 5 no sink could be
+  0 every backup was given to every recipient in every sink that holds it, 2 usage, 3 in some only, 5 no sink could be
   used, 6 no such backup, 7 damaged, 8 no identity opens it, 12 not authentic, 130/143 interrupted`,
 		Annotations: map[string]string{onInterrupt: "some backups may have been given to the new recipients; run it again"},
 		RunE:        func(cmd *cobra.Command, args []string) error { return f.run(g, cmd, args) },
@@ -57,6 +58,7 @@ type rewrappedJSON struct {
 	OK        bool       `json:"ok"`
 	Written   bool       `json:"written"` // false: it was sealed to the recipient already, or given to it before
 	Error     string     `json:"error,omitempty"`
+	unproven  bool       // a sidecar was there, and nobody has opened it
 }
 
 func (f *rewrapFlags) run(g *global, cmd *cobra.Command, selectors []string) error {
@@ -163,8 +165,10 @@ func (r *rewrapping) rewrap(ctx context.Context, e catalog.Entry) {
 			switch {
 			case err != nil:
 				r.note(e.ID, s.Name, fp, false, err)
-			case slices.Contains(e.Manifest.Sealed.Fingerprints, fp), slices.Contains(there, fp):
+			case slices.Contains(e.Manifest.Sealed.Fingerprints, fp):
 				r.note(e.ID, s.Name, fp, false, nil)
+			case slices.Contains(there, fp):
+				r.given(ctx, s, e, to)
 			default:
 				lacking[s.Name] = append(lacking[s.Name], to)
 			}
@@ -182,11 +186,39 @@ func (r *rewrapping) rewrap(ctx context.Context, e catalog.Entry) {
 				err = catalog.PutSidecar(ctx, s, e.Cluster, e.ID, fp, sidecars[fp])
 			}
 			if errors.Is(err, fs.ErrExist) { // another run was faster
-				err = nil
+				r.given(ctx, s, e, to)
+				continue
 			}
 			r.note(e.ID, s.Name, fp, err == nil, err)
 		}
 	}
+}
+
+// given notes what is to be thought of a sidecar that is there already. Whether it opens the backup only the recipient's identity can tell.
+func (r *rewrapping) given(ctx context.Context, s catalog.Named, e catalog.Entry, to crypto.Recipient) {
+	fp := to.Fingerprint()
+	data, err := catalog.ReadSidecar(ctx, s, e.Cluster, e.ID, fp)
+	if err == nil {
+		if err = crypto.CheckSidecar(data, to, catalog.SidecarName(e.Cluster, e.ID)); err != nil {
+			err = &badSidecar{s.Name, catalog.SidecarKey(e.Cluster, e.ID, fp), err}
+		}
+	}
+	r.note(e.ID, s.Name, fp, false, err)
+	r.results[len(r.results)-1].unproven = err == nil
+}
+
+// badSidecar is something in the place of a sidecar that is none. Nothing overwrites it.
+type badSidecar struct {
+	sink, key string
+	err       error
+}
+
+func (e *badSidecar) Error() string {
+	return fmt.Sprintf("%s in %s is no sidecar that opens the backup: %v", e.key, e.sink, e.err)
+}
+func (e *badSidecar) Unwrap() error { return e.err }
+func (e *badSidecar) Hint() string {
+	return fmt.Sprintf("remove %s in %s with the store's own tools, and run it again: the backup itself is not touched by that", e.key, e.sink)
 }
 
 // seal makes the sidecar of a backup for every recipient, by fingerprint.
@@ -226,6 +258,8 @@ func (r *rewrapping) print(format string) error {
 		switch {
 		case !j.OK:
 			result = "FAILED: " + j.Error
+		case j.unproven:
+			result = "a sidecar is there already, not proven (verify --deep with the new identity proves it)"
 		case j.Written:
 			result = "can open it now"
 		}
