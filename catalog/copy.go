@@ -38,7 +38,7 @@ var ErrRoom = errors.New("no room for the copy")
 
 // Copy brings one backup into the sink To, where it exists when Copy returns nil: its bytes were compared with the manifest on
 // their way and once more where they arrived, holds and acceptances were there before it, the manifest came last. Where the marks of a source
-// cannot be read it does not come to exist: one may be a hold. What is there already is left as it is, and its payload not read again, so it can be called again after any failure. A source that is damaged, or cannot be read, is
+// cannot be read, or a hold is damaged or without a trusted signature, it does not come to exist: one may be a hold. What is there already is left as it is, and its payload not read again, so it can be called again after any failure. A source that is damaged, or cannot be read, is
 // passed over for the next.
 //
 // Errors match ErrNotAuthentic (To has another manifest under this id), ErrDamaged (To has other bytes in its place: *MisplacedError; or no source has
@@ -288,8 +288,13 @@ func (c Copier) notes(ctx context.Context, e Entry, s Named, prefix string, has 
 		case err != nil:
 			failed = append(failed, &Problem{s.Name, o.Key, e.ID, err})
 			continue
-		case !c.sound(e, o.Key, data):
-			done.Ignored++
+		}
+		if err := c.sound(e, o.Key, data); err != nil {
+			if _, _, kind, bad := parseMarkKey(e.Cluster, o.Key); bad == nil && kind == MarkHold { // somebody has meant it to stay
+				failed = append(failed, &Problem{s.Name, o.Key, e.ID, fmt.Errorf("a hold that cannot be copied: %w", err)})
+			} else {
+				done.Ignored++
+			}
 			continue
 		}
 		if err := putNote(ctx, c.To, o.Key, e.ID, data); err != nil {
@@ -301,9 +306,9 @@ func (c Copier) notes(ctx context.Context, e Entry, s Named, prefix string, has 
 	return failed, ctx.Err()
 }
 
-// sound reports whether a note may go along: what a reader would ignore stays where it is. Of sidecars nothing but the name can be
+// sound is an error if a note may not go along: what a reader would ignore stays where it is. Of sidecars nothing but the name can be
 // known; the manifest's digests decide about what they open. Kinds of a later version go along as long as they are authentic.
-func (c Copier) sound(e Entry, key string, data []byte) bool {
+func (c Copier) sound(e Entry, key string, data []byte) error {
 	var err error
 	switch {
 	case strings.HasPrefix(key, marks(e.Cluster)):
@@ -312,7 +317,13 @@ func (c Copier) sound(e Entry, key string, data []byte) bool {
 		_, err = DecodeReport(key, data, c.Trust)
 	default:
 		fp := strings.TrimSuffix(key[strings.LastIndex(key, "/")+1:], ".age")
-		return fingerprint.MatchString(fp) && SidecarKey(e.Cluster, e.ID, fp) == key && len(data) <= maxNote
+		if !fingerprint.MatchString(fp) || SidecarKey(e.Cluster, e.ID, fp) != key || len(data) > maxNote {
+			err = fmt.Errorf("%w: no sidecar", ErrDamaged)
+		}
+		return err
 	}
-	return err == nil || errors.Is(err, ErrUnsupported)
+	if errors.Is(err, ErrUnsupported) {
+		return nil
+	}
+	return err
 }

@@ -250,6 +250,43 @@ func TestOnlyAuthenticNotesGoAlongAndFailingOnesStopTheCommit(t *testing.T) {
 	}
 }
 
+func TestWithAHoldThatCannotBeTrustedNothingComesToExist(t *testing.T) {
+	t.Parallel()
+	k := newKey(t, "prod")
+	for name, c := range map[string]struct {
+		k    key
+		data func(Mark) []byte
+		want error
+	}{
+		"junk":                  {key{}, func(Mark) []byte { return []byte("junk\n") }, ErrDamaged},
+		"empty":                 {key{}, func(Mark) []byte { return nil }, ErrDamaged},
+		"without the signature": {k, func(m Mark) []byte { data, _ := EncodeMark(m); return data }, ErrNotAuthentic},
+	} {
+		a, b, to := Named{"mem:a", mem.New()}, Named{"mem:b", mem.New()}, Named{"mem:to", mem.New()}
+		id := stored(t, []Named{a, b}, 0, 1000, c.k)
+		e := list(t, []Named{a, b}, c.k.trust).Entries[0]
+		hold := Mark{ID: id, Cluster: "prod", Mark: MarkHold, Time: day0()}
+		put(t, a, hold.key(), c.data(hold))
+		if _, err := copier(t, c.k.trust, to, a, b).Copy(t.Context(), e); !errors.Is(err, c.want) || !strings.Contains(err.Error(), hold.key()) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if l := list(t, []Named{to}, c.k.trust); len(l.Entries) > 0 {
+			t.Errorf("%s: it is there without its hold", name)
+		}
+		var signers []note.Signer
+		if c.k.signer != nil {
+			signers = append(signers, c.k.signer)
+		}
+		if err := PutMark(t.Context(), b, hold, signers...); err != nil { // a sound one elsewhere is enough
+			t.Fatal(err)
+		}
+		done, err := copier(t, c.k.trust, to, a, b).Copy(t.Context(), e)
+		if err != nil || len(done.Failed) != 1 || !list(t, []Named{to}, c.k.trust).Entries[0].Held {
+			t.Errorf("%s, with a sound one elsewhere: %+v, %v", name, done, err)
+		}
+	}
+}
+
 func TestABackupRemovedWhileItIsCopiedDoesNotComeBack(t *testing.T) {
 	t.Parallel()
 	from, inner := Named{"mem:from", mem.New()}, mem.New()

@@ -35,7 +35,7 @@ manifest goes last, byte for byte, so its signature holds.
 What is there already is left alone and not read again, so it can be run again at any time: lifeboat verify reads it.
 Only a copy that the newest verification of it found damaged is read, and told. What is there and different is never
 overwritten. A damaged copy is passed over for the next sink that has the backup; where the marks of a sink cannot be
-read, a backup is not copied, because one may be a hold. Where keys are trusted, only what they signed is copied. --all carries the whole history over: lineages stay accepted, latest means the same.
+read, a backup is not copied, because one may be a hold; nor is it where a hold is damaged, or not signed by a trusted key. Where keys are trusted, only what they signed is copied. --all carries the whole history over: lineages stay accepted, latest means the same.
 
 EXIT STATUS
   0 all of them are there, 2 usage, 3 some are not, or a sink they may also be in could not be read, 5 a sink could
