@@ -108,6 +108,11 @@ func (f *verifyFlags) run(g *global, cmd *cobra.Command, selectors []string) err
 	if reports.off && share < 1 {
 		g.warnf("without reports every run with --sample picks the same backups")
 	}
+	if f.deep { // an identity that cannot be loaded says nothing about any backup
+		if _, err := f.keys(ctx, g.streams); err != nil {
+			return err
+		}
+	}
 	l, err := b.list(ctx, g.streams)
 	if err != nil {
 		return err
