@@ -215,7 +215,7 @@ func (g *global) printShow(e catalog.Entry, later []string) error {
 	rows := [][]string{
 		{"backup", string(e.ID)},
 		{"cluster", e.Cluster},
-		{"taken", fmt.Sprintf("%s (%s ago), in %s", e.Started.Format(time.RFC3339), ageText(g.now().Sub(e.Started)), e.Finished.Sub(e.Started).Round(time.Millisecond))},
+		{"taken", fmt.Sprintf("%s (%s), in %s", e.Started.Format(time.RFC3339), agoText(g.now().Sub(e.Started)), e.Finished.Sub(e.Started).Round(time.Millisecond))},
 		{"from", fmt.Sprintf("%s at %s, etcd %s", e.Source.MemberName, e.Source.Endpoint, e.Source.ServerVersion)},
 		{"members", strings.Join(members, "; ")},
 		{"revision", revisionText(e)},

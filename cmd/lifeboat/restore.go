@@ -132,11 +132,11 @@ func printPlan(w io.Writer, g *global, p *restore.Plan) error {
 		fmt.Fprintf(&t, "%-11s "+format+"\n", append([]any{name}, args...)...)
 	}
 	line("restore", "%s, revision %d, %d keys", s.Asked, s.Revision, s.LiveKeys)
-	when, age := s.Taken.UTC().Format(time.RFC3339), ageText(g.now().Sub(s.Taken))
+	when, age := s.Taken.UTC().Format(time.RFC3339), agoText(g.now().Sub(s.Taken))
 	if s.Entry != nil {
-		line("taken", "%s, %s ago", when, age)
+		line("taken", "%s, %s", when, age)
 	} else {
-		line("taken", "unknown; the file was last written %s, %s ago", when, age)
+		line("taken", "unknown; the file was last written %s, %s", when, age)
 	}
 	if s.Entry != nil {
 		line("backup", "%s of cluster %s, signed by %s", s.ID, s.Entry.Cluster, signedBy(s.Entry.Sig))

@@ -9,7 +9,7 @@ import (
 
 // print writes the page: what needs a person comes last, where the eye is when the prompt is back.
 func (s *statusJSON) print(g *global) error {
-	age := func(at time.Time) string { return ageText(s.Time.Sub(at)) + " ago" }
+	age := func(at time.Time) string { return agoText(s.Time.Sub(at)) }
 	var rows [][]string
 	row := func(name, format string, args ...any) {
 		rows = append(rows, []string{name, fmt.Sprintf(format, args...)})
@@ -21,7 +21,11 @@ func (s *statusJSON) print(g *global) error {
 		row("head", "none: there is no backup")
 	}
 	if n := s.Newest; n != nil {
-		row("newest", "%s, %s old, revision %d, %d keys, signed by %s", n.ID, ageText(seconds(n.AgeSeconds)), n.Revision, n.LiveKeys, n.signedBy)
+		old := agoText(seconds(n.AgeSeconds))
+		if n.AgeSeconds >= 0 {
+			old = ageText(seconds(n.AgeSeconds)) + " old"
+		}
+		row("newest", "%s, %s, revision %d, %d keys, signed by %s", n.ID, old, n.Revision, n.LiveKeys, n.signedBy)
 	} else {
 		row("newest", "NONE that can be used")
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 	"testing"
@@ -64,6 +65,22 @@ func TestAgesAreHonestWhateverTheClocksSay(t *testing.T) {
 		if said := strings.Join(s.Attention, "\n"); c.says == "" && said != "" || !strings.Contains(said, c.says) {
 			t.Errorf("%s: says %q", name, said)
 		}
+	}
+}
+
+func TestADateInTheFutureIsCalledThat(t *testing.T) {
+	t.Parallel()
+	for d, want := range map[time.Duration]string{
+		-72 * time.Hour: "dated 3d00h in the future", -90 * time.Second: "dated 1m30s in the future", 0: "0s ago", 90 * time.Minute: "1h30m ago",
+	} {
+		if got := agoText(d); got != want {
+			t.Errorf("%s: %q instead of %q", d, got, want)
+		}
+	}
+	var out bytes.Buffer
+	s := &statusJSON{Time: time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC), Newest: &newestJSON{AgeSeconds: -3 * 24 * 3600}}
+	if err := s.print(&global{streams: streams{out: &out}}); err != nil || !strings.Contains(out.String(), ", dated 3d00h in the future, revision") {
+		t.Errorf("the page says\n%s%v", out.String(), err)
 	}
 }
 

@@ -106,6 +106,14 @@ func ageText(d time.Duration) string {
 	return fmt.Sprintf("%dd%02dh", int(d.Hours())/24, int(d.Hours())%24)
 }
 
+// agoText says the same in a sentence, also of what a wrong clock has dated.
+func agoText(d time.Duration) string {
+	if d < 0 {
+		return "dated " + ageText(-d) + " in the future"
+	}
+	return ageText(d) + " ago"
+}
+
 // isTerminal tells whether w is a character device, which is where a bar makes sense.
 func isTerminal(w io.Writer) bool {
 	f, ok := w.(*os.File)
