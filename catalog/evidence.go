@@ -15,7 +15,7 @@ import (
 )
 
 // Reports pile up: a backup that is verified every night for a year has hundreds. Names tell the kind and the time, so List fetches only
-// what decides: of each backup and kind the newest that is authentic, from the first sink that gives it.
+// what decides: of each backup, kind and sink that was looked at the newest that is authentic, from the first sink that gives it.
 
 // filed is a report by its name, and the sinks (their places) that hold it.
 type filed struct {
@@ -84,81 +84,113 @@ func (l *Listing) readReports(ctx context.Context, ss []Named, held []holdings, 
 	var (
 		g  errgroup.Group
 		mu sync.Mutex
+		// skipped are, by backup, the times of the newest reports that say nothing, because they are damaged or of nobody who is trusted.
+		skipped = make(map[ID]time.Time)
 	)
 	g.SetLimit(fetches)
-	read := func(all []*filed, found func(r Report, err error)) {
-		if len(all) == 0 {
-			return
+	keep := func(e *Entry, got evidence) {
+		mu.Lock()
+		defer mu.Unlock()
+		l.IgnoredReports += got.ignored
+		l.Problems = append(l.Problems, got.problems...)
+		if e != nil {
+			e.Reports = append(e.Reports, got.reports...)
+			e.ReportsUnread = e.ReportsUnread || got.unread
+			skipped[e.ID] = later(skipped[e.ID], got.skipped)
+		} else if len(got.reports) > 0 {
+			l.CrossCheck = &got.reports[0]
 		}
+	}
+	for i := range l.Entries {
+		e, slots := &l.Entries[i], bySlot[l.Entries[i].ID]
 		g.Go(func() error {
-			r, ignored, problems := newestReport(ctx, ss, all, t)
-			mu.Lock()
-			defer mu.Unlock()
-			l.IgnoredReports += ignored
-			l.Problems = append(l.Problems, problems...)
-			switch n := len(problems); {
-			case r != nil:
-				found(*r, nil)
-			case n > 0:
-				found(Report{}, problems[n-1])
+			deep := newestReports(ctx, ss, slots[deepVerify], t, e.Sinks)
+			keep(e, deep)
+			slots[string(ReportVerify)] = needed(slots[string(ReportVerify)], deep)
+			for slot, all := range slots {
+				if slot == deepVerify {
+					continue
+				}
+				got := newestReports(ctx, ss, all, t, e.Sinks)
+				if slot == string(ReportDelivery) {
+					got.skipped = time.Time{} // it proves nothing
+				}
+				keep(e, got)
 			}
 			return nil // kept among the problems
 		})
 	}
-	for i := range l.Entries {
-		e := &l.Entries[i]
-		for _, all := range needed(bySlot[e.ID]) {
-			read(all, func(r Report, err error) {
-				if err != nil {
-					e.ReportsUnread = true
-					return
-				}
-				e.Reports = append(e.Reports, r)
-			})
-		}
-	}
-	read(crossChecks, func(r Report, err error) {
-		if err == nil {
-			l.CrossCheck = &r
-		}
+	g.Go(func() error {
+		keep(nil, newestReports(ctx, ss, crossChecks, t, nil))
+		return nil
 	})
 	_ = g.Wait() // always nil, see above
 	for i := range l.Entries {
 		slices.SortFunc(l.Entries[i].Reports, func(a, b Report) int {
 			return cmp.Or(a.Time.Compare(b.Time), strings.Compare(a.Key(), b.Key()))
 		})
+		// It may have been a failure that somebody wrote over.
+		if r, ok := l.Entries[i].Proven(); ok && skipped[l.Entries[i].ID].After(r.Time) {
+			l.Entries[i].ReportsUnread = true
+		}
 	}
 }
 
-// needed leaves out the verifications of digests that are older than the newest deep one, which says more.
-func needed(slots map[string][]*filed) map[string][]*filed {
-	shallow, deep := slots[string(ReportVerify)], slots[deepVerify]
-	if len(shallow) > 0 && len(deep) > 0 && !shallow[len(shallow)-1].at.After(deep[len(deep)-1].at) {
-		delete(slots, string(ReportVerify))
-	}
-	return slots
+// deepest bounds how many reports of a backup and slot are fetched, to find what is known of each of its sinks.
+const deepest = 8
+
+// evidence are the newest reports of a backup and slot, the newest first.
+type evidence struct {
+	reports  []Report
+	covers   bool // every sink that has the backup was looked at in one of them
+	unread   bool // there is one that may say the opposite of those before it
+	skipped  time.Time
+	ignored  int
+	problems []*Problem
 }
 
-// newestReport fetches the newest report that is authentic, going back past those that are not. One that cannot be read ends the
-// search: what it says may be the opposite of the one before.
-func newestReport(ctx context.Context, ss []Named, all []*filed, t Trust) (r *Report, ignored int, problems []*Problem) {
+// needed leaves out the verifications of digests that are older than the deep ones of all sinks, which say more.
+func needed(shallow []*filed, deep evidence) []*filed {
+	if !deep.covers {
+		return shallow
+	}
+	oldest := deep.reports[len(deep.reports)-1].Time
+	return slices.DeleteFunc(shallow, func(f *filed) bool { return !f.at.After(oldest) })
+}
+
+// newestReports fetches the newest reports that are authentic, going back past those that are not, until each of the sinks was looked
+// at in one: a verification of one sink says nothing of another. One that cannot be read ends the search: what it says may be the
+// opposite of the one before.
+func newestReports(ctx context.Context, ss []Named, all []*filed, t Trust, in []string) (got evidence) {
+	missing := slices.Clone(in)
 	for _, f := range slices.Backward(all) {
-		got, err := fetchReport(ctx, ss, f, t)
+		r, err := fetchReport(ctx, ss, f, t)
 		var unread *Problem
 		switch {
 		case err == nil:
-			return &got, ignored, problems
+			got.reports = append(got.reports, r)
+			missing = slices.DeleteFunc(missing, func(sink string) bool {
+				return slices.ContainsFunc(r.Sinks, func(s SinkResult) bool { return s.Sink == sink })
+			})
+			got.covers = len(missing) == 0 || len(r.Sinks) == 0 || r.Report != ReportVerify
+			if got.covers || len(got.reports) == deepest {
+				return got
+			}
 		case errors.Is(err, fs.ErrNotExist): // removed since it was listed
 		case t.Verifiers != nil && errors.Is(err, ErrNotAuthentic):
-			ignored++
+			got.ignored++
+			got.skipped = later(got.skipped, f.at)
 		case errors.As(err, &unread):
-			problems = append(problems, unread)
+			got.problems = append(got.problems, unread)
+			got.skipped = later(got.skipped, f.at)
 			if !settled(err) {
-				return nil, ignored, problems
+				got.unread = true
+				return got
 			}
 		}
 	}
-	return nil, ignored, problems
+	got.unread = len(got.reports) == 0 && len(got.problems) > 0
+	return got
 }
 
 // fetchReport reads a report from the first sink that gives it as it should be. The error tells rather of a sink that could not be read

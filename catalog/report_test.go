@@ -117,16 +117,16 @@ func TestWhatProvesABackup(t *testing.T) {
 		reports []Report
 		proven  int // minute; -1: not
 	}{
-		"nothing":                  {nil, -1},
-		"only its digest":          {[]Report{r(1, verify, true, false)}, -1},
-		"opened":                   {[]Report{r(1, verify, true, true)}, 1},
-		"rehearsed":                {[]Report{r(1, rehearse, true, false)}, 1},
-		"the newest counts":        {[]Report{r(1, rehearse, true, false), r(2, verify, true, true)}, 2},
-		"its digest again":         {[]Report{r(1, verify, true, true), r(2, verify, true, false)}, 1},
-		"its digest failed later":  {[]Report{r(1, verify, true, true), r(2, verify, false, false)}, -1},
-		"a rehearsal failed later": {[]Report{r(1, verify, true, true), r(2, rehearse, false, false)}, -1},
-		"a deep one failed later":  {[]Report{r(1, rehearse, true, false), r(2, verify, false, true)}, -1},
-		"failed and then passed":   {[]Report{r(1, rehearse, false, false), r(2, verify, true, true)}, 2},
+		"nothing":                                    {nil, -1},
+		"only its digest":                            {[]Report{r(1, verify, true, false)}, -1},
+		"opened":                                     {[]Report{r(1, verify, true, true)}, 1},
+		"rehearsed":                                  {[]Report{r(1, rehearse, true, false)}, 1},
+		"the newest counts":                          {[]Report{r(1, rehearse, true, false), r(2, verify, true, true)}, 2},
+		"its digest again":                           {[]Report{r(1, verify, true, true), r(2, verify, true, false)}, 1},
+		"its digest failed later":                    {[]Report{r(1, verify, true, true), r(2, verify, false, false)}, -1},
+		"a rehearsal failed later":                   {[]Report{r(1, verify, true, true), r(2, rehearse, false, false)}, -1},
+		"a deep one failed later":                    {[]Report{r(1, rehearse, true, false), r(2, verify, false, true)}, -1},
+		"failed and then passed":                     {[]Report{r(1, rehearse, false, false), r(2, verify, true, true)}, 2},
 		"its digest failed and then it was opened":   {[]Report{r(1, verify, false, false), r(2, verify, true, true)}, 2},
 		"what is of the cluster or of the sinks":     {[]Report{r(1, verify, true, true), r(2, ReportCrossCheck, false, false), r(3, ReportDelivery, false, false)}, 1},
 		"a failure is not undone by its digest only": {[]Report{r(1, verify, false, true), r(2, verify, true, false)}, -1},
@@ -230,6 +230,47 @@ func TestAReportThatCannotBeReadProvesNothing(t *testing.T) {
 	report(t, b, newest)
 	if l := list(t, []Named{broken, b}, Trust{}); len(l.Problems) > 0 || len(l.Entries[0].Reports) != 1 || l.Entries[0].Reports[0].OK {
 		t.Errorf("%v %+v", l.Problems, l.Entries[0].Reports)
+	}
+}
+
+// TestDamageFoundSinkBySinkIsRemembered: a verification of one sink neither hides nor undoes what was found in another.
+func TestDamageFoundSinkBySinkIsRemembered(t *testing.T) {
+	t.Parallel()
+	for _, deep := range []bool{false, true} {
+		a, b := Named{"mem:a", mem.New()}, Named{"mem:b", mem.New()}
+		both := []Named{a, b}
+		id := backupAt(t, both, 0, 0xa, 100, 1000, key{})
+		looked := func(minute int, sink string, ok, deep bool) {
+			r := reportAt(id, minute, ReportVerify, ok, deep)
+			r.Sinks = []SinkResult{{Sink: sink, OK: ok}}
+			report(t, a, r)
+		}
+		looked(20, "mem:a", false, false)
+		looked(21, "mem:b", false, deep)
+		if e := list(t, both, Trust{}).Entries[0]; e.Lost() == "" || len(e.Faults()) != 2 {
+			t.Errorf("deep %v: lost %q, %v", deep, e.Lost(), e.Faults())
+		}
+		looked(22, "mem:a", true, true)
+		if e := list(t, both, Trust{}).Entries[0]; e.Lost() != "" || len(e.Faults()) != 1 || e.Faults()[0].Sink != "mem:b" {
+			t.Errorf("deep %v: lost %q, %v", deep, e.Lost(), e.Faults())
+		}
+	}
+}
+
+// TestAReportThatWasWrittenOverProvesNothing: what it said may have been that the backup is damaged.
+func TestAReportThatWasWrittenOverProvesNothing(t *testing.T) {
+	t.Parallel()
+	k := newKey(t, "prod")
+	a := Named{"mem:a", mem.New()}
+	id := backupAt(t, []Named{a}, 0, 0xa, 100, 1000, k)
+	put(t, a, reportAt(id, 19, ReportRehearse, false, false).Key(), []byte("x"))
+	report(t, a, reportAt(id, 20, ReportVerify, true, true), k.signer)
+	if _, ok := list(t, []Named{a}, k.trust).Entries[0].Proven(); !ok {
+		t.Error("not proven, for a report that is older than the proof")
+	}
+	put(t, a, reportAt(id, 21, ReportVerify, false, true).Key(), []byte("x"))
+	if e := list(t, []Named{a}, k.trust).Entries[0]; !e.ReportsUnread {
+		t.Error("a report that was written over was passed by")
 	}
 }
 
