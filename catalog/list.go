@@ -25,6 +25,7 @@ type Entry struct {
 	Doubts     []string  `json:"doubts"`      // why its lineage is suspect; none, or no longer, if empty
 	Cleared    bool      `json:"cleared"`     // it was suspect because a sink could not be read, and that turned out to hide nothing
 
+	Released string `json:"-"` // key of the newest release that counts; "" if there is none
 	Disputed string `json:"-"` // why another manifest contradicts this one, and so one of them was replaced; "" if none does
 
 	// Reports are the newest of each kind, oldest first; signed by a trusted key where there are trusted keys.

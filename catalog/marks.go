@@ -152,7 +152,7 @@ func (l *Listing) mergeMarks(ss []Named, held []holdings, t Trust) {
 		case MarkHold:
 			l.Entries[i].Held, l.Entries[i].HeldFor = true, m.Reason
 		case MarkRelease:
-			l.Entries[i].Held, l.Entries[i].HeldFor = false, ""
+			l.Entries[i].Held, l.Entries[i].HeldFor, l.Entries[i].Released = false, "", key
 		case MarkAccept:
 			l.Entries[i].Accepted = true
 		}

@@ -117,15 +117,10 @@ func (st *Stock) hidden(id ID) bool {
 // held are the backups of which the last word in any sink was a hold. Names are enough: who forges one can only keep something.
 func (st *Stock) held() map[ID]bool {
 	last := make(map[ID]string)
-	for _, k := range st.Sinks {
-		for key := range k.Names {
-			if !strings.HasPrefix(key, marks(st.Cluster)) {
-				continue
-			}
-			id, _, kind, err := parseMarkKey(st.Cluster, key)
-			if err == nil && (kind == MarkHold || kind == MarkRelease) && key > last[id] {
-				last[id] = key
-			}
+	for key := range st.markKeys() {
+		id, _, kind, err := parseMarkKey(st.Cluster, key)
+		if err == nil && (kind == MarkHold || kind == MarkRelease) && key > last[id] {
+			last[id] = key
 		}
 	}
 	held := make(map[ID]bool)

@@ -3,6 +3,7 @@ package catalog
 import (
 	"context"
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 	"time"
@@ -33,7 +34,8 @@ type SinkStock struct {
 	// HiddenErr is why that could not be found out.
 	HiddenErr error
 
-	manifests map[ID]bool // also of those that cannot be read
+	manifests   map[ID]bool     // also of those that cannot be read
+	hiddenMarks map[string]bool // keys of the marks behind a delete marker
 }
 
 // TakeStock lists every sink. One that cannot be listed is an error: what it holds is not to be guessed.
@@ -41,7 +43,7 @@ func TakeStock(ctx context.Context, ss []Named, cluster string) (*Stock, error) 
 	st := &Stock{cluster, make([]SinkStock, len(ss))}
 	g, ctx := errgroup.WithContext(ctx)
 	for i := range ss {
-		st.Sinks[i] = SinkStock{Sink: ss[i], Sizes: make(map[ID]int64), Hidden: make(map[ID]bool), manifests: make(map[ID]bool)}
+		st.Sinks[i] = SinkStock{Sink: ss[i], Sizes: make(map[ID]int64), Hidden: make(map[ID]bool), manifests: make(map[ID]bool), hiddenMarks: make(map[string]bool)}
 		g.Go(func() error { return st.Sinks[i].fill(ctx, cluster) })
 	}
 	if err := g.Wait(); err != nil {
@@ -90,6 +92,13 @@ func (k *SinkStock) fill(ctx context.Context, cluster string) (err error) {
 			k.Hidden[id] = true
 		}
 	}
+	for o, err := range v.Hidden(ctx, marks(cluster)) {
+		if err != nil {
+			k.HiddenErr = err
+			return ctx.Err()
+		}
+		k.hiddenMarks[o.Key] = true
+	}
 	return nil
 }
 
@@ -105,6 +114,36 @@ func Names(ctx context.Context, s Named, cluster string) (map[string]bool, error
 		}
 	}
 	return names, nil
+}
+
+// Holds returns the key of the newest hold of each backup by the names alone, also of marks that cannot be read, that nobody vouches for or that
+// are behind a delete marker. Who forges one can only keep something; what an authentic release, Entry.Released, is newer than is over.
+func (st *Stock) Holds() map[ID]string {
+	last := make(map[ID]string)
+	for key := range st.markKeys() {
+		if id, _, kind, err := parseMarkKey(st.Cluster, key); err == nil && kind == MarkHold && key > last[id] {
+			last[id] = key
+		}
+	}
+	return last
+}
+
+// markKeys are the keys of marks in any sink, hidden ones too.
+func (st *Stock) markKeys() iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for _, k := range st.Sinks {
+			for key := range k.Names {
+				if strings.HasPrefix(key, marks(st.Cluster)) && !yield(key) {
+					return
+				}
+			}
+			for key := range k.hiddenMarks {
+				if !yield(key) {
+					return
+				}
+			}
+		}
+	}
 }
 
 // Guards returns the backup of whose manifest or marks the key is one: what decides whether it may be removed.

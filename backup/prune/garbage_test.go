@@ -9,7 +9,10 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/mod/sumdb/note"
+
 	"github.com/lifeboat-dr/lifeboat/catalog"
+	"github.com/lifeboat-dr/lifeboat/crypto"
 	"github.com/lifeboat-dr/lifeboat/retention"
 	"github.com/lifeboat-dr/lifeboat/sinks"
 )
@@ -128,5 +131,62 @@ func TestWhatBelongsToAHiddenManifestIsNotCollected(t *testing.T) {
 		if there != (i == 0) {
 			t.Errorf("%s is there: %t", key, there)
 		}
+	}
+}
+
+// Neither rot of a hold nor a delete marker over it may end it. An authentic release does.
+func TestAHoldThatCannotBeReadStillKeepsItsBackup(t *testing.T) {
+	t.Parallel()
+	for name, spoil := range map[string]func(*house, *keeper, string) error{
+		"overwritten": func(h *house, _ *keeper, key string) error {
+			if err := h.watched[0].Sink.Delete(t.Context(), key); err != nil {
+				return err
+			}
+			return h.watched[0].Put(t.Context(), key, strings.NewReader("rot"), 3)
+		},
+		"hidden": func(h *house, k *keeper, key string) error {
+			k.hidden = []string{key}
+			return h.watched[0].Sink.Delete(t.Context(), key)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := newHouse(1)
+			private, public, err := crypto.GenerateSigningKey("prod", time.Now())
+			if err != nil {
+				t.Fatal(err)
+			}
+			signer, err := note.NewSigner(strings.TrimSpace(lastLine(string(private))))
+			if err != nil {
+				t.Fatal(err)
+			}
+			verifier, err := note.NewVerifier(strings.TrimSpace(lastLine(public)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			h.signer, h.trust.Verifiers = []note.Signer{signer}, note.VerifierList(verifier)
+			k := &keeper{watched: h.watched[0]}
+			h.ss[0].Sink = k
+			ids := h.backups(t, 6)
+			mark := catalog.Mark{ID: ids[0], Cluster: "prod", Mark: catalog.MarkHold, Time: h.at}
+			if err := catalog.PutMark(t.Context(), h.ss[0], mark, h.signer...); err != nil {
+				t.Fatal(err)
+			}
+			if err := spoil(h, k, catalog.MarkKey("prod", ids[0], h.at, catalog.MarkHold)); err != nil {
+				t.Fatal(err)
+			}
+			policy := retention.Policy{Last: 1, Floor: 1, All: true}
+			plan := h.look(t, policy)
+			if l := plan.Lines[0]; l.Verdict != retention.Keep || len(plan.Removals()) != 4 || !strings.Contains(strings.Join(plan.Warnings, " "), "cannot be read or trusted") {
+				t.Errorf("%+v, warnings %q", l.Decision, plan.Warnings)
+			}
+			mark.Mark, mark.Time = catalog.MarkRelease, h.at.Add(time.Second)
+			if err := catalog.PutMark(t.Context(), h.ss[0], mark, h.signer...); err != nil {
+				t.Fatal(err)
+			}
+			if plan := h.look(t, policy); len(plan.Removals()) != 5 {
+				t.Errorf("after the release %d go", len(plan.Removals()))
+			}
+		})
 	}
 }

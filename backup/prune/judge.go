@@ -17,6 +17,7 @@ func (p *Plan) backups() []retention.Backup {
 			problems[id] = problem
 		}
 	}
+	holds := p.stock.Holds()
 	all := make([]retention.Backup, len(p.Listing.Entries))
 	for i, e := range p.Listing.Entries {
 		e.Lacking = p.stock.Lacking(e)
@@ -30,6 +31,12 @@ func (p *Plan) backups() []retention.Backup {
 			all[i].Excluded = e.Dispute().Error()
 		case p.o.Trust.Verifiers != nil && !e.Sig.Trusted:
 			all[i].Excluded = "not signed by a trusted key, so neither counted nor removed"
+		}
+		if hold := holds[e.ID]; hold > e.Released && !e.Held {
+			p.warnf("backup %s is kept: a hold lies beside it that cannot be read or trusted (%s); `lifeboat release` ends that", e.ID, hold)
+			if all[i].Excluded == "" {
+				all[i].Excluded = "a hold lies beside it that cannot be read or trusted"
+			}
 		}
 		if !p.stock.Whole(e) {
 			all[i].Broken = "in no sink there is a payload of the right size"
