@@ -39,7 +39,7 @@ func (l Listing) Link(m *Manifest) {
 	m.Sequence, m.Previous, m.Suspect.Unseen = 1, nil, false
 	if n := len(l.Entries); n > 0 {
 		newest := l.Entries[n-1]
-		m.Sequence = newest.Sequence + 1
+		m.Sequence = min(newest.Sequence, maxSequence-1) + 1 // whoever claims the end of all counting must not stop it
 		m.Previous = &Previous{newest.ID, newest.TextSHA256}
 		m.Suspect.Unseen = len(m.Suspect.Reasons) > 0 && newest.Lineage == m.Lineage && newest.Suspect.Unseen
 	} else if p := l.hides(); p != nil {

@@ -15,6 +15,9 @@ const (
 	Format      = 1
 	KindFull    = "full"
 	compression = "zstd"
+
+	// maxSequence is the last number that JSON readers everywhere keep exact (2^53).
+	maxSequence = 1 << 53
 )
 
 // A Manifest is the commit record of a backup: the backup exists if and only if its manifest does, and it never changes.
@@ -249,7 +252,7 @@ func (m *Manifest) check() error {
 		ok   bool
 		what string
 	}{
-		{m.Sequence >= 1, "sequence"},
+		{m.Sequence >= 1 && m.Sequence <= maxSequence, "sequence"},
 		{validID(m.Lineage.First), "lineage"},
 		{m.Previous == nil || validID(m.Previous.ID) && m.Previous.ID != m.ID && isSHA256(m.Previous.TextSHA256), "previous"},
 		{m.Started.Truncate(time.Second).Equal(m.ID.Time()), "started"},
