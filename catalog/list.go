@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 )
@@ -25,8 +26,10 @@ type Entry struct {
 	Doubts     []string  `json:"doubts"`      // why its lineage is suspect; none, or no longer, if empty
 	Cleared    bool      `json:"cleared"`     // it was suspect because a sink could not be read, and that turned out to hide nothing
 
-	Released string `json:"-"` // key of the newest release that counts; "" if there is none
-	Disputed string `json:"-"` // why another manifest contradicts this one, and so one of them was replaced; "" if none does
+	// Decided is the time of the newest mark that counts: what is decided next has to be later, whatever the clock says.
+	Decided  time.Time `json:"-"`
+	Released string    `json:"-"` // key of the newest release that counts; "" if there is none
+	Disputed string    `json:"-"` // why another manifest contradicts this one, and so one of them was replaced; "" if none does
 
 	// Reports are the newest of each kind, oldest first; signed by a trusted key where there are trusted keys.
 	Reports []Report `json:"-"`

@@ -148,6 +148,7 @@ func (l *Listing) mergeMarks(ss []Named, held []holdings, t Trust) {
 		if !ok { // of a backup that was removed
 			continue
 		}
+		l.Entries[i].Decided = m.Time // in the order of the keys, which is that of time
 		switch m.Mark {
 		case MarkHold:
 			l.Entries[i].Held, l.Entries[i].HeldFor = true, m.Reason

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/mod/sumdb/note"
@@ -36,6 +37,9 @@ func (f *flags) decision(g *global, cmd *cobra.Command) (*decision, error) {
 // mark writes what was decided into every sink that holds the backup, and says in each what is true now.
 func (d *decision) mark(ctx context.Context, g *global, e catalog.Entry, m catalog.Mark, said ...string) error {
 	m.ID, m.Cluster, m.Time = e.ID, e.Cluster, g.now()
+	if !m.Time.After(e.Decided) { // the last one wins, and a clock was ahead when that was written
+		m.Time = e.Decided.Add(time.Microsecond)
+	}
 	var failed []error
 	for _, s := range d.holding(e) {
 		if err := catalog.PutMark(ctx, s, m, d.signers...); err != nil {
