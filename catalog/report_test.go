@@ -127,6 +127,7 @@ func TestWhatProvesABackup(t *testing.T) {
 		"a rehearsal failed later": {[]Report{r(1, verify, true, true), r(2, rehearse, false, false)}, -1},
 		"a deep one failed later":  {[]Report{r(1, rehearse, true, false), r(2, verify, false, true)}, -1},
 		"failed and then passed":   {[]Report{r(1, rehearse, false, false), r(2, verify, true, true)}, 2},
+
 		"its digest failed and then it was opened":   {[]Report{r(1, verify, false, false), r(2, verify, true, true)}, 2},
 		"what is of the cluster or of the sinks":     {[]Report{r(1, verify, true, true), r(2, ReportCrossCheck, false, false), r(3, ReportDelivery, false, false)}, 1},
 		"a failure is not undone by its digest only": {[]Report{r(1, verify, false, true), r(2, verify, true, false)}, -1},

@@ -93,7 +93,7 @@ func (p place) unconditional(t *testing.T, refused *[]string, change func(o *s3.
 			_, _ = io.Copy(io.Discard, r.Body)
 			_ = r.Body.Close()
 		}
-		const answer = `<?xml version="1.0" encoding="UTF-8"?><Error><Code>NotImplemented</Code><Message>A header you provided implies functionality that is not implemented</Message></Error>`
+		const answer = `<?xml version="1.0" encoding="UTF-8"?><Error><Code>NotImplemented</Code><Message>a header of the request is beyond this store</Message></Error>`
 		return &http.Response{
 			StatusCode: http.StatusNotImplemented, Status: "501 Not Implemented", Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Request: r,
 			Header: http.Header{"Content-Type": {"application/xml"}}, Body: io.NopCloser(strings.NewReader(answer)), ContentLength: int64(len(answer)),
