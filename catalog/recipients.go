@@ -91,7 +91,8 @@ func (l Listing) credible() []Entry {
 func acceptedRecipients(es []Entry, newest Entry) bool {
 	now := ordered(newest.Manifest.Sealed.Fingerprints)
 	return slices.ContainsFunc(es, func(e Entry) bool {
-		return e.Accepted && e.RecipientsChanged != nil && compareIDs(e.ID, newest.RecipientsChanged.Since) >= 0 && slices.Equal(ordered(e.Manifest.Sealed.Fingerprints), now)
+		// By start and revision only: of backups of one second the random end of an id says nothing of which came first.
+		return e.Accepted && e.RecipientsChanged != nil && e.ID.compareStart(newest.RecipientsChanged.Since) >= 0 && slices.Equal(ordered(e.Manifest.Sealed.Fingerprints), now)
 	})
 }
 

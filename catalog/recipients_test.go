@@ -133,3 +133,21 @@ func TestUnsignedBackupsCannotPutRecipientsBeforeTheChange(t *testing.T) {
 	e.Sig.Trusted = true
 	d.want(e, []string{"mallory"}, []string{"a"})
 }
+
+func TestRacingBackupsOfOneSecondAreAcceptedTogether(t *testing.T) {
+	t.Parallel()
+	// The later of the two has the lower id, because its end is random.
+	for _, ends := range [][2]string{{"bbca4c", "99b596"}, {"99b596", "bbca4c"}} {
+		d := &diary{t: t}
+		d.backup("a")
+		for _, end := range ends {
+			m := sample(ID("20261120T130000Z-r500-" + end))
+			m.Sealed.Fingerprints = []string{"b"}
+			d.l.Link(&m)
+			d.l.Entries = append(d.l.Entries, Entry{Manifest: m, TextSHA256: strings.Repeat("0123456789abcdef", 4)})
+		}
+		d.want(&d.l.Entries[1], []string{"b"}, []string{"a"})
+		d.l.Entries[2].Accepted = true
+		d.want(nil, nil, nil)
+	}
+}
