@@ -2,6 +2,7 @@ package prune_test
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"io"
 	"iter"
@@ -188,5 +189,43 @@ func TestAHoldThatCannotBeReadStillKeepsItsBackup(t *testing.T) {
 				t.Errorf("after the release %d go", len(plan.Removals()))
 			}
 		})
+	}
+}
+
+// TestANewerManifestThatCannotBeReadKeepsWhatIsOlder has the one that was to freeze the rest cut short.
+func TestANewerManifestThatCannotBeReadKeepsWhatIsOlder(t *testing.T) {
+	t.Parallel()
+	h := newHouse(1)
+	ids := h.backups(t, 6)
+	policy := retention.Policy{Last: 1, Floor: 1, All: true}
+	if n := len(h.look(t, policy).Removals()); n != 5 {
+		t.Fatalf("%d removals without it", n)
+	}
+	later, err := catalog.NewID(ids[5].Time().Add(time.Minute), 3, rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := h.ss[0].Put(t.Context(), catalog.ManifestKey("prod", later), strings.NewReader(`{"format":1,`), 12); err != nil {
+		t.Fatal(err)
+	}
+	plan := h.look(t, policy)
+	if n := len(plan.Removals()); n != 0 {
+		t.Errorf("%d removals beside it", n)
+	}
+	for _, l := range plan.Lines {
+		if !strings.Contains(strings.Join(l.Reasons, "; "), string(later)) && l.Entry.ID != ids[5] {
+			t.Errorf("%s: the reasons %q do not name it", l.Entry.ID, l.Reasons)
+		}
+	}
+	earlier, err := catalog.NewID(ids[0].Time().Add(-time.Minute), 3, rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(h.ss[0].Delete(t.Context(), catalog.ManifestKey("prod", later)),
+		h.ss[0].Put(t.Context(), catalog.ManifestKey("prod", earlier), strings.NewReader(`{"format":1,`), 12)); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(h.look(t, policy).Removals()); n != 5 {
+		t.Errorf("%d removals beside an older one that cannot be read", n)
 	}
 }

@@ -3,6 +3,7 @@ package prune
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/lifeboat-dr/lifeboat/catalog"
 	"github.com/lifeboat-dr/lifeboat/retention"
@@ -42,7 +43,54 @@ func (p *Plan) backups() []retention.Backup {
 			all[i].Broken = "in no sink there is a payload of the right size"
 		}
 	}
+	p.heedUnseen(all)
 	return all
+}
+
+// heedUnseen keeps every lineage whose newest backup is older than one that cannot be used or is hidden: that one may be suspect, of a
+// cluster that was wiped, and then what was before it is all there is. Whoever can write to a sink can block pruning so, which is loud;
+// the other way round they could have good backups removed.
+func (p *Plan) heedUnseen(all []retention.Backup) {
+	id, why := p.unseen()
+	if id == "" {
+		return
+	}
+	newest := make(map[string]time.Time)
+	for _, b := range all {
+		if b.Time.After(newest[b.Lineage]) {
+			newest[b.Lineage] = b.Time
+		}
+	}
+	for i, b := range all {
+		if id.Time().After(newest[b.Lineage]) && b.Excluded == "" {
+			all[i].Excluded = fmt.Sprintf("%s is newer and %s: it may be of a wiped cluster, beside which nothing older is removed", id, why)
+		}
+	}
+}
+
+// unseen is the newest backup of which there is a manifest, but none to go by; and why.
+func (p *Plan) unseen() (newest catalog.ID, why string) {
+	listed := make(map[catalog.ID]bool)
+	for _, e := range p.Listing.Entries {
+		listed[e.ID] = true
+	}
+	heed := func(id catalog.ID, because string) {
+		if !listed[id] && (newest == "" || id.Time().After(newest.Time())) {
+			newest, why = id, because
+		}
+	}
+	for _, problem := range p.Listing.Problems {
+		// Unsigned ones count for nothing where keys are trusted, on purpose: anybody could write thousands.
+		if problem.ID != "" && !catalog.Unsigned(problem) && problem.Key == catalog.ManifestKey(p.Listing.Cluster, problem.ID) {
+			heed(problem.ID, "cannot be used")
+		}
+	}
+	for _, k := range p.stock.Sinks {
+		for id := range k.Hidden {
+			heed(id, "is hidden behind a delete marker")
+		}
+	}
+	return newest, why
 }
 
 // describe is what the manifest, the marks and the reports say.
