@@ -14,9 +14,9 @@ mkdir -p "$target/packages"
 for package in "$target"/packages/*.deb; do
   dpkg -x "$package" "$target"
 done
-version=$("$target/usr/bin/etcd" --version | head -n 1)
+version=$("$target/usr/bin/etcd" --version) # without head, whose early end would fail the pipe
 if [[ $version != "etcd Version: 3.4."* ]]; then
-  echo "this Debian has $version, and the tests want 3.4: use Debian 12" >&2
+  echo "this Debian has ${version%%$'\n'*}, and the tests want 3.4: use Debian 12" >&2
   exit 1
 fi
 touch "$complete"
