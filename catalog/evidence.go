@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"github.com/lifeboat-dr/lifeboat/sinks"
 )
 
 // Reports pile up: a backup that is verified every night for a year has hundreds. Names tell the kind and the time, so List fetches only
@@ -19,22 +21,32 @@ import (
 
 // filed is a report by its name, and the sinks (their places) that hold it.
 type filed struct {
-	key   string
-	id    ID
+	key string
+	id  ID
+	// at is when it was made: by its name, but not later than any store got it. A host whose clock runs ahead would otherwise have the last
+	// word on a backup for as long.
 	at    time.Time
 	slot  string
 	sinks []int
 }
 
 // listReports lists the names of a cluster's reports.
-func listReports(ctx context.Context, s Named, cluster string) (keys []string, err error) {
+func listReports(ctx context.Context, s Named, cluster string) (all []sinks.Object, err error) {
 	for o, err := range s.List(ctx, reports(cluster)) {
 		if err != nil {
 			return nil, err
 		}
-		keys = append(keys, o.Key)
+		all = append(all, o)
 	}
-	return keys, nil
+	return all, nil
+}
+
+// earlier returns the earlier of two times; a put that a store does not tell, which is zero, is none.
+func earlier(at, put time.Time) time.Time {
+	if put.IsZero() || at.Before(put) {
+		return at
+	}
+	return put.UTC()
 }
 
 // file sorts the names of all sinks by backup and slot, the newest last. Cross-checks are of the cluster, not of the backup they are
@@ -46,17 +58,17 @@ func (l *Listing) file(ss []Named, held []holdings) (bySlot map[ID]map[string][]
 	}
 	known := make(map[string]*filed)
 	for i := range held {
-		for _, key := range held[i].reports {
-			if f := known[key]; f != nil {
-				f.sinks = append(f.sinks, i)
+		for _, o := range held[i].reports {
+			if f := known[o.Key]; f != nil {
+				f.sinks, f.at = append(f.sinks, i), earlier(f.at, o.ModTime)
 				continue
 			}
-			id, at, slot, err := parseReportKey(l.Cluster, key)
+			id, at, slot, err := parseReportKey(l.Cluster, o.Key)
 			if err != nil {
-				l.Problems = append(l.Problems, &Problem{ss[i].Name, key, id, err})
+				l.Problems = append(l.Problems, &Problem{ss[i].Name, o.Key, id, err})
 				continue
 			}
-			f := &filed{key, id, at, slot, []int{i}}
+			f := &filed{o.Key, id, earlier(at, o.ModTime), slot, []int{i}}
 			switch slots := bySlot[id]; {
 			case slot == string(ReportCrossCheck):
 				crossChecks = append(crossChecks, f)
@@ -65,7 +77,7 @@ func (l *Listing) file(ss []Named, held []holdings) (bySlot map[ID]map[string][]
 			default: // of a backup that was removed, or of a kind that a later version knows
 				continue
 			}
-			known[key] = f
+			known[o.Key] = f
 		}
 	}
 	byTime := func(a, b *filed) int { return cmp.Or(a.at.Compare(b.at), strings.Compare(a.key, b.key)) }
@@ -127,10 +139,10 @@ func (l *Listing) readReports(ctx context.Context, ss []Named, held []holdings, 
 	_ = g.Wait() // always nil, see above
 	for i := range l.Entries {
 		slices.SortFunc(l.Entries[i].Reports, func(a, b Report) int {
-			return cmp.Or(a.Time.Compare(b.Time), strings.Compare(a.Key(), b.Key()))
+			return cmp.Or(a.made.Compare(b.made), strings.Compare(a.Key(), b.Key()))
 		})
 		// It may have been a failure that somebody wrote over.
-		if r, ok := l.Entries[i].Proven(); ok && skipped[l.Entries[i].ID].After(r.Time) {
+		if r, ok := l.Entries[i].Proven(); ok && skipped[l.Entries[i].ID].After(r.made) {
 			l.Entries[i].ReportsUnread = true
 		}
 	}
@@ -154,7 +166,7 @@ func needed(shallow []*filed, deep evidence) []*filed {
 	if !deep.covers {
 		return shallow
 	}
-	oldest := deep.reports[len(deep.reports)-1].Time
+	oldest := deep.reports[len(deep.reports)-1].made
 	return slices.DeleteFunc(shallow, func(f *filed) bool { return !f.at.After(oldest) })
 }
 
@@ -202,6 +214,7 @@ func fetchReport(ctx context.Context, ss []Named, f *filed, t Trust) (r Report, 
 			r, e = DecodeReport(f.key, data, t)
 		}
 		if e == nil {
+			r.made = f.at
 			return r, nil
 		}
 		if err == nil || settled(err) {

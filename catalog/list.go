@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"github.com/lifeboat-dr/lifeboat/sinks"
 )
 
 // fetches is how many notes are fetched at once from each sink: a year of backups is thousands of them.
@@ -151,7 +153,7 @@ func eachSink(ctx context.Context, ss []Named, f func(ctx context.Context, i int
 type holdings struct {
 	manifests []found
 	marks     []fetched
-	reports   []string // keys
+	reports   []sinks.Object
 }
 
 // fetched is a note as it came, or why it did not.

@@ -47,6 +47,9 @@ type Report struct {
 	TookSeconds  float64        `json:"took_seconds"`  // seconds
 	EtcdVersions []string       `json:"etcd_versions"` // rehearse: what it was booted with, in order
 	Tool         string         `json:"tool"`
+
+	// made is Time, or when the first store got it where that was earlier: what reports are ordered by.
+	made time.Time
 }
 
 // SinkResult is the outcome in one sink.

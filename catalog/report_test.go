@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"golang.org/x/mod/sumdb/note"
 
 	"github.com/lifeboat-dr/lifeboat/sinks"
@@ -45,7 +46,7 @@ func TestReportsReadAsTheyWereWritten(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.Format, r.Kind, r.Sinks[1].Error, r.Detail = Format, "report", "two lines", strings.Repeat("ä", longestText/2)+"…"
-	if diff := cmp.Diff(r, got); diff != "" {
+	if diff := cmp.Diff(r, got, cmpopts.IgnoreUnexported(Report{})); diff != "" {
 		t.Error(diff)
 	}
 	if id, at, slot, err := parseReportKey("prod", r.Key()); id != r.ID || !at.Equal(r.Time) || slot != "verify-deep" || err != nil {
@@ -272,6 +273,29 @@ func TestAReportThatWasWrittenOverProvesNothing(t *testing.T) {
 	put(t, a, reportAt(id, 21, ReportVerify, false, true).Key(), []byte("x"))
 	if e := list(t, []Named{a}, k.trust).Entries[0]; !e.ReportsUnread {
 		t.Error("a report that was written over was passed by")
+	}
+}
+
+// TestAReportDatedInTheFutureDoesNotHideLaterOnes: it was made by a host whose clock ran ahead, and damage was found after it.
+func TestAReportDatedInTheFutureDoesNotHideLaterOnes(t *testing.T) {
+	t.Parallel()
+	for _, found := range []Report{reportAt("", 0, ReportVerify, false, true), reportAt("", 0, ReportVerify, false, false), reportAt("", 0, ReportRehearse, false, false)} {
+		a, b := Named{"mem:a", mem.New()}, Named{"mem:b", mem.New()}
+		both := []Named{a, b}
+		id := backupAt(t, both, 0, 0xa, 100, 1000, key{})
+		ahead := reportAt(id, 0, ReportVerify, true, true)
+		ahead.Time = time.Now().AddDate(1, 0, 0)
+		report(t, a, ahead)
+		if _, ok := list(t, both, Trust{}).Entries[0].Proven(); !ok {
+			t.Fatal("not proven, with a report of which only the date is wrong")
+		}
+		time.Sleep(2 * time.Millisecond) // the store's clock must have moved
+		found.ID, found.Time = id, time.Now()
+		report(t, a, found)
+		report(t, b, ahead) // somebody copies it later, which makes it no newer
+		if r, ok := list(t, both, Trust{}).Entries[0].Proven(); ok {
+			t.Errorf("%s found damage, and still it is proven by the report dated %s", found.slot(), r.Time)
+		}
 	}
 }
 
