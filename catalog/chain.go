@@ -1,8 +1,10 @@
 package catalog
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -38,9 +40,13 @@ func (l Listing) Link(m *Manifest) {
 	m.RecipientsChanged = l.recipientsChanged(*m)
 	m.Sequence, m.Previous, m.Suspect.Unseen = 1, nil, false
 	if n := len(l.Entries); n > 0 {
+		// What no trusted key has signed can add suspicion, but is no link of the chain where something signed is there to follow.
+		chain := l.credible()
+		last := chain[len(chain)-1]
+		m.Previous = &Previous{last.ID, last.TextSHA256}
+		highest := slices.MaxFunc(chain, func(a, b Entry) int { return cmp.Compare(a.Sequence, b.Sequence) })
+		m.Sequence = min(highest.Sequence, maxSequence-1) + 1 // whoever claims the end of all counting must not stop it
 		newest := l.Entries[n-1]
-		m.Sequence = min(newest.Sequence, maxSequence-1) + 1 // whoever claims the end of all counting must not stop it
-		m.Previous = &Previous{newest.ID, newest.TextSHA256}
 		m.Suspect.Unseen = len(m.Suspect.Reasons) > 0 && newest.Lineage == m.Lineage && newest.Suspect.Unseen
 	} else if p := l.hides(); p != nil {
 		// Not the first of all, perhaps: what is unseen must not be taken for absent.

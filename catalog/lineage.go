@@ -106,7 +106,7 @@ func Continue(entries []Entry, m Manifest) (Lineage, []string) {
 		return own, reasons
 	}
 	if !last.accepted {
-		return last.Lineage, slices.Clone(last.newest().Suspect.Reasons)
+		return last.Lineage, slices.Clone(last.newest().reasons())
 	}
 	return last.Lineage, nil
 }

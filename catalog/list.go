@@ -28,6 +28,8 @@ type Entry struct {
 	Doubts     []string  `json:"doubts"`      // why its lineage is suspect; none, or no longer, if empty
 	Cleared    bool      `json:"cleared"`     // it was suspect because a sink could not be read, and that turned out to hide nothing
 
+	// Blind says what would have spoken against the lineage of this backup if the run that founded it had seen those that are older.
+	Blind []string `json:"-"`
 	// Decided is the time of the newest mark that counts: what is decided next has to be later, whatever the clock says.
 	Decided  time.Time `json:"-"`
 	Released string    `json:"-"` // key of the newest release that counts; "" if there is none
@@ -107,6 +109,7 @@ func List(ctx context.Context, ss []Named, cluster string, t Trust) (Listing, er
 	}
 	l.checkChain()
 	l.clearUnseen()
+	l.judgeBlind()
 	l.doubt()
 	if len(l.Entries) == 0 && len(l.Problems) == 0 {
 		if l.Others, _, err = Clusters(ctx, ss); err != nil {
@@ -255,7 +258,7 @@ func (l *Listing) doubt() {
 	for i := range l.Entries {
 		e := &l.Entries[i]
 		if suspect[e.Lineage] {
-			e.Doubts = e.Suspect.Reasons
+			e.Doubts = e.reasons()
 		}
 		e.Doubts, e.Sig.By = orEmpty(e.Doubts), orEmpty(e.Sig.By)
 	}

@@ -14,10 +14,11 @@ func (l Listing) Without(ids ...ID) Listing {
 		l.Entries[i].Cleared, l.Entries[i].Doubts = false, nil
 	}
 	l.clearUnseen()
+	l.judgeBlind()
 	l.doubt()
 	return l
 }
 
 // Accepts reports whether the lineage of the backup is accepted because of this backup, or of another like it: a lineage all of whose
 // witnesses were removed would be suspect again.
-func (e Entry) Accepts() bool { return e.Accepted || e.Cleared || len(e.Suspect.Reasons) == 0 }
+func (e Entry) Accepts() bool { return e.Accepted || e.Cleared || len(e.reasons()) == 0 }

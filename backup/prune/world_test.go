@@ -58,11 +58,6 @@ func (w *world) listing() catalog.Listing {
 	return catalog.Listing{Cluster: "prod", Entries: w.entries}.Without()
 }
 
-// seen is what a run of backup sees, which judges for itself.
-func (w *world) seen() catalog.Listing {
-	return catalog.Listing{Cluster: "prod", Entries: w.entries}
-}
-
 // manifest is of a backup taken now by the cluster as it is.
 func (w *world) manifest() catalog.Manifest {
 	started := w.now.Add(w.skew).Truncate(time.Millisecond)
@@ -111,7 +106,7 @@ func (w *world) backup() {
 	for range 1 + w.IntN(6) {
 		w.work()
 		m := w.manifest()
-		w.link(w.seen(), &m)
+		w.link(w.listing(), &m)
 		w.commit(m)
 		w.now = w.now.Add(w.between(5*time.Minute, 10*time.Hour))
 	}
@@ -119,7 +114,7 @@ func (w *world) backup() {
 
 // race is two runs that do not see each other's manifest.
 func (w *world) race() {
-	l := w.seen()
+	l := w.listing()
 	first := w.manifest()
 	w.now = w.now.Add(w.between(0, 10*time.Second))
 	w.work()
@@ -129,6 +124,20 @@ func (w *world) race() {
 	w.tell("racing:")
 	w.commit(second)
 	w.commit(first)
+	w.now = w.now.Add(time.Hour)
+}
+
+// blind is a run that sees nothing, because it has only a new sink that is empty. Its count says nothing of when its lineage began, so
+// its date must be right, and those before it: were both wrong, nobody could tell.
+func (w *world) blind() {
+	if w.skew != 0 || len(w.entries) > 0 && w.entries[len(w.entries)-1].Started.After(w.now) {
+		return
+	}
+	w.work()
+	m := w.manifest()
+	catalog.Listing{Cluster: "prod"}.Link(&m)
+	w.tell("blind:")
+	w.commit(m)
 	w.now = w.now.Add(time.Hour)
 }
 
@@ -219,6 +228,8 @@ func (w *world) decide() {
 // live lets something happen.
 func (w *world) live() {
 	switch n := w.IntN(100); {
+	case n < 2:
+		w.blind()
 	case n < 40:
 		w.backup()
 	case n < 47:

@@ -1,0 +1,72 @@
+package catalog
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/lifeboat-dr/lifeboat/sinks/mem"
+)
+
+// TestALineageThatBeganInAnEmptySinkIsJudgedBesideTheOlder: it was written as the first of all, which it is not.
+func TestALineageThatBeganInAnEmptySinkIsJudgedBesideTheOlder(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		etcd           HexID
+		revision, keys int64
+		doubt          string
+	}{
+		"the same cluster, only another sink": {0xa, 300, 1000, ""},
+		"wiped by the same script":            {0xa, 5, 1000, "the revision went back from 150"},
+		"wiped, another cluster id":           {0xb, 300, 1000, "the etcd cluster id is b"},
+		"nearly empty":                        {0xa, 300, 10, "of 1000 live keys"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			a, b := Named{"mem:a", mem.New()}, Named{"mem:b", mem.New()}
+			both := []Named{a, b}
+			backupAt(t, []Named{a}, 0, 0xa, 100, 1000, key{})
+			good := backupAt(t, []Named{a}, 15, 0xa, 150, 1000, key{})
+			first := backupAt(t, []Named{b}, 30, c.etcd, c.revision, c.keys, key{})
+			second := backupAt(t, []Named{b}, 45, c.etcd, c.revision+1, c.keys, key{})
+			if l := list(t, []Named{b}, Trust{}); len(l.Entries[0].Doubts) > 0 {
+				t.Errorf("alone it is suspect: %q", l.Entries[0].Doubts)
+			}
+			latest, doubts := second, c.doubt != ""
+			if doubts {
+				latest = good
+			}
+			l := list(t, both, Trust{})
+			if e, _, err := l.Resolve("latest", day0()); err != nil || e.ID != latest {
+				t.Errorf("latest is %s (%v), want %s", e.ID, err, latest)
+			}
+			for _, e := range l.Entries[2:] {
+				if got := strings.Join(e.Doubts, "; "); (got != "") != doubts || !strings.Contains(got, c.doubt) {
+					t.Errorf("%s: doubts %q", e.ID, got)
+				}
+			}
+			// What continues it with both in sight is suspect for the same reason, in its own manifest.
+			third := backupAt(t, both, 60, c.etcd, c.revision+2, c.keys, key{})
+			l = list(t, both, Trust{})
+			if e := l.Entries[4]; e.ID != third || e.Lineage.First != first || !strings.Contains(strings.Join(e.Suspect.Reasons, "; "), c.doubt) {
+				t.Errorf("the next: %+v", e.Manifest)
+			}
+			if doubts {
+				l.Entries[3].Accepted = true
+				if e, _, err := l.Without().Resolve("latest", day0()); err != nil || e.ID != third {
+					t.Errorf("after a person accepted it: latest is %s, %v", e.ID, err)
+				}
+			}
+		})
+	}
+}
+
+// TestAFirstBackupDatedInTheFutureIsNotTakenForALaterOne: those that came after it name it, whatever the dates say.
+func TestAFirstBackupDatedInTheFutureIsNotTakenForALaterOne(t *testing.T) {
+	t.Parallel()
+	a := []Named{{"mem:a", mem.New()}}
+	ahead := backupAt(t, a, 60*24, 0xa, 100, 1000, key{})
+	backupAt(t, a, 15, 0xb, 150, 1000, key{})
+	if l := list(t, a, Trust{}); l.Entries[1].ID != ahead || len(l.Entries[1].Doubts) > 0 || len(l.Entries[0].Doubts) == 0 {
+		t.Errorf("%s: %q; %s: %q", l.Entries[0].ID, l.Entries[0].Doubts, l.Entries[1].ID, l.Entries[1].Doubts)
+	}
+}
