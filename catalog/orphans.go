@@ -37,7 +37,7 @@ func (k *SinkStock) deadline(now time.Time) time.Time {
 // Orphans yields the orphans of the i-th sink, in no particular order. None are
 //
 //   - objects of a backup whose manifest is in any sink, readable or not, or hidden behind a delete marker;
-//   - objects younger than OrphanAge by the clock of the store and by now;
+//   - objects younger than OrphanAge by the clock of the store and by now, or by their id: copies bring times of their own;
 //   - objects of a backup that somebody held: a person said so, whatever became of its manifest since;
 //   - the newest comparison of the cluster's members, which is of the cluster rather than of the backup it is filed under;
 //   - any at all where no sink has a single manifest, or where it cannot be told what is hidden: that they were lost is more likely;
@@ -95,7 +95,7 @@ func (w *orphanage) look(kind string, o sinks.Object) bool {
 }
 
 func (w *orphanage) judge(o *Orphan) bool {
-	if w.st.Anywhere(o.ID) || w.st.hidden(o.ID) || w.held[o.ID] || !o.ModTime.Before(w.before) {
+	if w.st.Anywhere(o.ID) || w.st.hidden(o.ID) || w.held[o.ID] || !o.ModTime.Before(w.before) || !o.ID.Time().Before(w.before) {
 		return true
 	}
 	return w.yield(*o, nil)

@@ -74,7 +74,8 @@ func TestOnlyWhatIsOldAndNobodysIsAnOrphan(t *testing.T) {
 	add(false, ManifestKey("prod", named(true, 4)))
 	add(false, SealedKey("prod", named(true, 5), true)) // its manifest is in the other sink only
 	put(t, ss[1], ManifestKey("prod", named(true, 5)), []byte("x"))
-	add(false, SealedKey("prod", named(true, 6), true)+".backup") // somebody's own
+	add(false, SealedKey("prod", named(true, 6), true)+".backup")         // somebody's own
+	add(false, SealedKey("prod", ID("20261120T110000Z-r7-000017"), true)) // made an hour ago by its id, whatever the time that a copy brought with it
 	add(false, "v1/prod/snapshots/README-00001")
 	add(false, SealedKey("other", named(true, 1), true))
 	if diff := cmp.Diff(want, orphans(t, ss, day0())); diff != "" {

@@ -55,6 +55,7 @@ type house struct {
 	signer  []note.Signer
 	at      time.Time
 	etcd    catalog.HexID
+	made    int // backups so far
 }
 
 func newHouse(sinkCount int) *house {
@@ -75,15 +76,16 @@ func (h *house) backup(t *testing.T) catalog.ID {
 	if err != nil {
 		t.Fatal(err)
 	}
-	revision := int64(100 + len(l.Entries))
+	revision := int64(100 + h.made)
 	m := catalog.Manifest{
-		ID: catalog.ID(fmt.Sprintf("%s-r%d-%06x", h.at.Format("20060102T150405Z"), revision, len(l.Entries))), Cluster: "prod",
+		ID: catalog.ID(fmt.Sprintf("%s-r%d-%06x", h.at.Format("20060102T150405Z"), revision, h.made)), Cluster: "prod",
 		Lineage: catalog.Lineage{EtcdClusterID: h.etcd}, Started: h.at, Finished: h.at.Add(time.Minute),
 		Revision: revision, CompactRevision: -1, LiveKeys: 10,
 		Plain:    catalog.Plain{Size: 6, SHA256: strings.Repeat("0", 64)},
 		Sealed:   catalog.Sealed{Size: 6, SHA256: strings.Repeat("0", 64), Compression: "zstd", Stanzas: []string{"X25519"}},
 		ReadBack: catalog.ReadBack{Mode: "always", OK: true},
 	}
+	h.made++
 	m.Sealed.Key = catalog.SealedKey("prod", m.ID, true)
 	l.Link(&m)
 	data, err := catalog.Encode(m, h.signer...)

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"golang.org/x/mod/sumdb/note"
 
 	"github.com/lifeboat-dr/lifeboat/catalog"
@@ -227,5 +228,37 @@ func TestANewerManifestThatCannotBeReadKeepsWhatIsOlder(t *testing.T) {
 	}
 	if n := len(h.look(t, policy).Removals()); n != 5 {
 		t.Errorf("%d removals beside an older one that cannot be read", n)
+	}
+}
+
+// TestASinkThatLagsBehindIsNotEmptied: it missed every backup that is kept.
+func TestASinkThatLagsBehindIsNotEmptied(t *testing.T) {
+	t.Parallel()
+	h := newHouse(2)
+	old := h.backups(t, 3)
+	both := h.ss
+	h.ss = both[:1]
+	kept := h.backups(t, 4)
+	h.ss = both
+	plan := h.look(t, retention.Policy{Last: 2, Floor: 1, All: true})
+	if warned := strings.Join(plan.Warnings, "\n"); !strings.Contains(warned, "mem:1 would have no backup left") || !strings.Contains(warned, string(old[2])) {
+		t.Errorf("warnings: %s", warned)
+	}
+	if _, err := plan.Apply(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]catalog.ID{old[2]}, h.left(t, 1)); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff([]catalog.ID{old[2], kept[2], kept[3]}, h.left(t, 0)); diff != "" {
+		t.Error(diff)
+	}
+	// Once it has a newer one, the old one goes.
+	h.backup(t)
+	if _, err := h.look(t, retention.Policy{Last: 2, Floor: 1, All: true}).Apply(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if left := h.left(t, 1); len(left) != 1 || left[0] == old[2] {
+		t.Errorf("left %q", left)
 	}
 }

@@ -3,6 +3,7 @@ package prune
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/lifeboat-dr/lifeboat/catalog"
@@ -93,6 +94,26 @@ func (p *Plan) unseen() (newest catalog.ID, why string) {
 		}
 	}
 	return newest, why
+}
+
+// leaveSome keeps the newest backup of every sink that would have none left: it has missed those that are kept, and until it gets them it is better
+// off with an old one than with nothing.
+func (p *Plan) leaveSome() {
+	for _, k := range p.stock.Sinks {
+		newest := -1
+		stays := slices.ContainsFunc(p.Lines, func(l Line) bool { return l.Verdict != retention.Remove && slices.Contains(l.Sinks, k.Sink.Name) })
+		for i, l := range p.Lines {
+			if slices.Contains(l.Sinks, k.Sink.Name) && l.Broken() == "" {
+				newest = i
+			}
+		}
+		if stays || newest < 0 {
+			continue
+		}
+		reason := fmt.Sprintf("%s would have no backup left: it lacks those that are kept", k.Sink.Name)
+		p.Lines[newest].Decision = retention.Decision{ID: p.Lines[newest].Decision.ID, Verdict: retention.Keep, Reasons: []string{reason}}
+		p.warnf("%s; %s stays until it has newer ones: `lifeboat copy` brings them", reason, p.Lines[newest].Entry.ID)
+	}
 }
 
 // describe is what the manifest, the marks and the reports say.

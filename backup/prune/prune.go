@@ -148,6 +148,7 @@ func (p *Plan) decide() {
 	for i, d := range p.o.Policy.Plan(p.now, backups) {
 		p.Lines[i] = Line{p.Listing.Entries[i], d}
 	}
+	p.leaveSome()
 	listed := make(map[catalog.ID]bool)
 	for _, e := range p.Listing.Entries {
 		listed[e.ID] = true

@@ -95,6 +95,12 @@ func (f *backupFlags) options(g *global, cmd *cobra.Command) (backup.Options, er
 	if err != nil {
 		return backup.Options{}, err
 	}
+	if b.trust.Verifiers != nil && len(signers) == 0 {
+		return backup.Options{}, &usageError{
+			"keys are trusted, so a backup that nobody signs would be refused wherever they are",
+			"give --signing-key-file, whose public key is one of " + f.trustedKeysFile + "; or leave --trusted-keys-file out",
+		}
+	}
 	cluster := f.cluster
 	if cluster == "" {
 		cluster = defaultCluster

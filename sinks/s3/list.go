@@ -18,7 +18,7 @@ func (s *Sink) List(ctx context.Context, prefix string) iter.Seq2[sinks.Object, 
 	return func(yield func(sinks.Object, error) bool) {
 		op := s.operation("list", prefix)
 		err := errors.Join(sinks.CheckPrefix(prefix), ctx.Err())
-		last := ""
+		last, empty := "", 0
 		for token, more := (*string)(nil), true; more && err == nil; {
 			var page *s3.ListObjectsV2Output
 			if page, err = s.page(ctx, op, prefix, token); err != nil {
@@ -37,15 +37,36 @@ func (s *Sink) List(ctx context.Context, prefix string) iter.Seq2[sinks.Object, 
 					return
 				}
 			}
+			if empty++; len(page.Contents) > 0 {
+				empty = 0
+			}
+			before := token
 			token, more = page.NextContinuationToken, aws.ToBool(page.IsTruncated)
-			if more && token == nil && err == nil {
-				err = errors.New("the store says that there is more, and does not say where")
+			if more && err == nil {
+				err = goesOn(before, token, empty)
 			}
 		}
 		if err != nil {
 			yield(sinks.Object{}, op.fail(err))
 		}
 	}
+}
+
+// emptyPages is how many pages in a row may hold nothing. A store may answer a few where objects were removed; without end it would never
+// let us go.
+const emptyPages = 1000
+
+// goesOn holds the store to an end of its listing.
+func goesOn(before, next *string, empty int) error {
+	switch {
+	case next == nil:
+		return errors.New("the store says that there is more, and does not say where")
+	case before != nil && *before == *next:
+		return errors.New("the store says that there is more, and begins again at the same place")
+	case empty >= emptyPages:
+		return fmt.Errorf("the store says that there is more, and %d pages in a row had nothing", empty)
+	}
+	return nil
 }
 
 // inOrder holds the store to what time order, and `latest`, stand on.
