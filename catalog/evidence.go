@@ -68,7 +68,6 @@ func (l *Listing) file(ss []Named, held []holdings) (bySlot map[ID]map[string][]
 			known[key] = f
 		}
 	}
-	byTime := func(a, b *filed) int { return cmp.Or(a.at.Compare(b.at), strings.Compare(a.key, b.key)) }
 	for _, slots := range bySlot {
 		for _, all := range slots {
 			slices.SortFunc(all, byTime)
@@ -77,6 +76,8 @@ func (l *Listing) file(ss []Named, held []holdings) (bySlot map[ID]map[string][]
 	slices.SortFunc(crossChecks, byTime)
 	return bySlot, crossChecks
 }
+
+func byTime(a, b *filed) int { return cmp.Or(a.at.Compare(b.at), strings.Compare(a.key, b.key)) }
 
 // readReports fetches the reports that decide.
 func (l *Listing) readReports(ctx context.Context, ss []Named, held []holdings, t Trust) {
