@@ -30,7 +30,7 @@ type share float64
 func (s share) String() string { return fmt.Sprintf("%.2f%%", 100*float64(s)) }
 
 // thinnest is the share that a bar has at least, or nobody would see it.
-const thinnest = 0.006
+const thinnest = 0.012
 
 func timelineOf(r *rehearsal.Report) timeline {
 	total := 0.0
@@ -134,7 +134,10 @@ func (c *chart) describe(r *rehearsal.Report) {
 	if len(c.Runs) > 0 {
 		c.First = c.Runs[0].Time.UTC().Format("2 Jan 2006")
 	}
-	c.Spoken = fmt.Sprintf("Recovery took %s in this rehearsal", recovery(r))
+	c.Spoken = "Recovery took " + recovery(r) + " in this rehearsal"
+	if r.RTOSeconds == 0 {
+		c.Spoken = "This rehearsal did not come so far that its recovery was measured"
+	}
 	if text := c.Trend.String(); text != "" {
 		c.Spoken += "; " + text
 	}

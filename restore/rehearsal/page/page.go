@@ -150,7 +150,11 @@ func factsOf(r *rehearsal.Report) (all []fact) {
 	if b.Taken != nil {
 		add("Taken", date(*b.Taken)+", "+age(r)+" before the rehearsal", false)
 	}
-	add("Revision", number(b.Revision)+"; history goes back to "+number(b.CompactRevision), false)
+	history := "no history was compacted"
+	if b.CompactRevision > 0 {
+		history = "history goes back to " + number(b.CompactRevision)
+	}
+	add("Revision", number(b.Revision)+"; "+history, false)
 	add("Taken from", "etcd "+orUnknown(b.SourceVersion)+"; storage version "+orUnknown(b.StorageVersion), false)
 	if b.File == "" {
 		add("Live members compared", orElse(strings.Join(b.MembersCompared, ", "), "none when it was taken (backup --attest does)"), false)
