@@ -44,7 +44,8 @@ The members run the etcd built into Lifeboat, or --etcd BINARY; several in order
 
 EXIT STATUS
   0 proven, 10 it ran and failed, 2 usage, 5 no sink could be used, 6 no such backup, 8 no identity opens it,
-  9 refused for safety, 12 not authentic, 130/143 interrupted, 1 could not test for another reason`,
+  9 refused for safety, 12 not authentic, 130/143 interrupted, 1 could not test for another reason,
+  or passed and a file of --html or --junit could not be written`,
 		Args:        cobra.MaximumNArgs(1),
 		Annotations: map[string]string{onInterrupt: "the rehearsal proves nothing, its throwaway cluster is removed"},
 		RunE: func(cmd *cobra.Command, args []string) error {

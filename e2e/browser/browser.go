@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -33,15 +34,22 @@ func Start(t testing.TB) *Browser {
 		t.Fatal(err)
 	}
 	unpacked := filepath.Join(root, ".cache/chromium")
-	if _, err := os.Stat(filepath.Join(unpacked, "complete")); err != nil {
+	program := filepath.Join(unpacked, "usr/lib/chromium/chromium")
+	if _, err := os.Stat(program); err != nil {
 		t.Fatalf("Chromium is not in .cache (make chromium gets it): %v", err)
 	}
+	libraries, err := filepath.Glob(filepath.Join(unpacked, "usr/lib/*-linux-gnu"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, dir := range libraries {
+		libraries = append(libraries, filepath.Join(dir, "pulseaudio"))
+	}
 	home := lab.Dir(t)
-	libraries := filepath.Join(unpacked, "usr/lib/x86_64-linux-gnu")
-	cmd := exec.Command(filepath.Join(unpacked, "usr/lib/chromium/chromium"), "--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars",
+	cmd := exec.Command(program, "--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars",
 		"--no-first-run", "--disable-background-networking", "--disable-dev-shm-usage", "--remote-debugging-pipe", "--user-data-dir="+home, "about:blank")
 	cmd.Env = []string{
-		"HOME=" + home, "PATH=" + os.Getenv("PATH"), "LD_LIBRARY_PATH=" + libraries + ":" + libraries + "/pulseaudio",
+		"HOME=" + home, "PATH=" + os.Getenv("PATH"), "LD_LIBRARY_PATH=" + strings.Join(libraries, ":"),
 		"FONTCONFIG_FILE=" + filepath.Join(unpacked, "fonts.conf"),
 	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Setpgid: true}

@@ -3,14 +3,14 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 target=$PWD/.cache/chromium
-complete=$target/complete
+complete=$target/complete-with-dejavu
 [[ -e $complete ]] && exit 0
 
 rm -rf "$target"
 mkdir -p "$target/packages/partial"
 (($(id -u) != 0)) || apt-get -qq update
-apt-get -qq --yes --download-only --no-install-recommends -o Debug::NoLocking=true -o APT::Sandbox::User=root \
-  -o Dir::Cache::Archives="$target/packages" install chromium >/dev/null
+apt-get -qq --yes --download-only --no-install-recommends --reinstall -o Debug::NoLocking=true -o APT::Sandbox::User=root \
+  -o Dir::Cache::Archives="$target/packages" install chromium chromium-common >/dev/null
 (cd "$target/packages" && apt-get -qq -o APT::Sandbox::User=root download fonts-dejavu-core)
 for package in "$target"/packages/*.deb; do
   dpkg -x "$package" "$target"

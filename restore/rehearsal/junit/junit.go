@@ -1,5 +1,5 @@
 // Package junit writes the report of a rehearsal as JUnit XML, which CI servers show as tests. There is no standard of it; what is
-// written here is what the schemas of Jenkins, GitLab and Ant have in common. It refuses to judge: what passed and what failed is the report's.
+// written here is what Jenkins and GitLab both read, and the schema of Jenkins allows. It refuses to judge: what passed and what failed is the report's.
 package junit
 
 import (
@@ -14,7 +14,7 @@ import (
 	"github.com/lifeboat-dr/lifeboat/restore/rehearsal"
 )
 
-// suites is the document. Attributes and elements stand in the order that the strictest schema wants.
+// suites is the document.
 type suites struct {
 	XMLName  xml.Name `xml:"testsuites"`
 	Name     string   `xml:"name,attr"`
@@ -72,7 +72,7 @@ func (s seconds) MarshalXMLAttr(name xml.Name) (xml.Attr, error) {
 // class is what CI servers file every check under, so that each has its history, whichever backup was rehearsed.
 const class = "lifeboat.rehearse"
 
-// timestamp is ISO 8601 without a zone, as Ant's schema wants it. It is UTC.
+// timestamp is ISO 8601 without a zone, which some readers refuse. It is UTC.
 const timestamp = "2006-01-02T15:04:05"
 
 // Write writes the report. A rehearsal is a suite, a check on a server a test: what does not apply is skipped.
