@@ -15,7 +15,7 @@ define run
 	LIFEBOAT_TEST_REPORT=$(REPORT) $(1); status=$$?; test ! -e $(REPORT) || { echo "== counted and measured"; cat $(REPORT); }; exit $$status
 endef
 
-.PHONY: demo build test test-node test-long lint vet layout bench tools debian
+.PHONY: demo build test test-node test-long lint vet layout bench tools debian chromium
 
 # The main job from end to end, with nothing installed: a cluster backed up, destroyed, brought back and compared.
 demo: build
@@ -29,7 +29,7 @@ test: lint tools
 	$(call run,$(TEST) -timeout 30m ./...)
 
 # What needs Debian's packages or root. Its tests are called TestNode… and have the build tag node.
-test-node: tools debian
+test-node: tools debian chromium
 	$(call run,$(TEST) -timeout 30m -tags node -run '^TestNode' ./...)
 
 # The same tests as test, with the full counts of the suites that kill, flip and race.
@@ -56,3 +56,7 @@ tools:
 
 debian:
 	e2e/tools/debian.sh
+
+# The browser that tests look at pages with.
+chromium:
+	e2e/tools/chromium.sh

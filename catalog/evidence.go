@@ -80,7 +80,6 @@ func (l *Listing) file(ss []Named, held []holdings) (bySlot map[ID]map[string][]
 			known[o.Key] = f
 		}
 	}
-	byTime := func(a, b *filed) int { return cmp.Or(a.at.Compare(b.at), strings.Compare(a.key, b.key)) }
 	for _, slots := range bySlot {
 		for _, all := range slots {
 			slices.SortFunc(all, byTime)
@@ -89,6 +88,8 @@ func (l *Listing) file(ss []Named, held []holdings) (bySlot map[ID]map[string][]
 	slices.SortFunc(crossChecks, byTime)
 	return bySlot, crossChecks
 }
+
+func byTime(a, b *filed) int { return cmp.Or(a.at.Compare(b.at), strings.Compare(a.key, b.key)) }
 
 // readReports fetches the reports that decide.
 func (l *Listing) readReports(ctx context.Context, ss []Named, held []holdings, t Trust) {

@@ -47,6 +47,8 @@ type Report struct {
 	TookSeconds  float64        `json:"took_seconds"`  // seconds
 	EtcdVersions []string       `json:"etcd_versions"` // rehearse: what it was booted with, in order
 	Tool         string         `json:"tool"`
+	// Rehearsal holds the figures of a rehearsal; nil for other kinds, and in reports from before it was written.
+	Rehearsal *Rehearsal `json:"rehearsal,omitempty"`
 
 	// made is Time, or when the first store got it where that was earlier: what reports are ordered by.
 	made time.Time
@@ -102,7 +104,7 @@ func (r Report) Key() string { return ReportKey(r.Cluster, r.ID, r.Time, r.slot(
 func EncodeReport(r Report, signers ...note.Signer) ([]byte, error) {
 	r.Format, r.Kind, r.Time = Format, kindReport, r.Time.UTC().Truncate(time.Microsecond)
 	r.Sinks, r.Members, r.EtcdVersions = append([]SinkResult{}, r.Sinks...), append([]MemberResult{}, r.Members...), orEmpty(r.EtcdVersions)
-	r.Detail = brief(r.Detail)
+	r.Detail, r.Rehearsal = brief(r.Detail), r.Rehearsal.bounded()
 	for i := range r.Sinks {
 		r.Sinks[i].Error = brief(r.Sinks[i].Error)
 	}
@@ -121,14 +123,17 @@ func EncodeReport(r Report, signers ...note.Signer) ([]byte, error) {
 
 func (r Report) possible() bool {
 	return validID(r.ID) && CheckCluster(r.Cluster) == nil && !r.Time.IsZero() &&
-		(!r.Deep && !r.Unopened || r.Report == ReportVerify && r.Deep != r.Unopened)
+		(!r.Deep && !r.Unopened || r.Report == ReportVerify && r.Deep != r.Unopened) &&
+		(r.Rehearsal == nil || r.Report == ReportRehearse && r.Rehearsal.possible())
 }
 
 // brief makes one line of limited length.
-func brief(s string) string {
+func brief(s string) string { return cut(s, longestText) }
+
+func cut(s string, longest int) string {
 	s = strings.Join(strings.Fields(s), " ")
-	if len(s) > longestText {
-		s = strings.ToValidUTF8(s[:longestText], "") + "…"
+	if len(s) > longest {
+		s = strings.ToValidUTF8(s[:longest], "") + "…"
 	}
 	return s
 }
@@ -156,6 +161,9 @@ func DecodeReport(key string, data []byte, t Trust) (Report, error) {
 	}
 	r.Time = r.Time.UTC()
 	r.Sinks, r.Members, r.EtcdVersions = orEmpty(r.Sinks), orEmpty(r.Members), orEmpty(r.EtcdVersions)
+	if r.Rehearsal != nil {
+		r.Rehearsal.Phases, r.Rehearsal.Checks = orEmpty(r.Rehearsal.Phases), orEmpty(r.Rehearsal.Checks)
+	}
 	return r, nil
 }
 

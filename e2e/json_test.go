@@ -165,6 +165,7 @@ func jsonOutputs(t *testing.T) map[string][]string {
 	run("restore --runbook", 0, append([]string{"kubeadm", b.ID}, opening...)...)
 	snapshot, _ := lab.Snapshot34(t)
 	run("restore", 0, snapshot, "--out", filepath.Join(dir, "file"), "-o", "json")
+	run("rehearse", 0, append([]string{"latest", "--members", "1", "--signing-key-file", signer}, opening...)...)
 	run("rehearse", 0, append([]string{"latest", "--members", "1", "--keep", "--dir", dir}, opening...)...)
 	run("rehearse", 0, snapshot, "--members", "1", "-o", "json")
 

@@ -7,7 +7,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/lifeboat-dr/lifeboat/catalog"
 	"github.com/lifeboat-dr/lifeboat/restore"
 	"github.com/lifeboat-dr/lifeboat/restore/rehearsal"
 )
@@ -15,6 +14,7 @@ import (
 type rehearseFlags struct {
 	planFlags
 	reporting
+	files        reportFiles
 	etcdBinaries []string
 	members      int
 	dir          string
@@ -36,13 +36,16 @@ The database lies in plain under --dir while it runs (for its owner only), and i
 rehearsal has left there, the next one removes.
 
 A report of the outcome is left beside the backup, signed with --signing-key-file: latest-verified, status and prune
-go by it. --no-report leaves none.
+go by it. --no-report leaves none. The measured RTO is compared with those of the last rehearsals there.
+
+--html FILE keeps the report as one page for an auditor, --junit FILE as JUnit XML for CI; both also if it failed.
 
 The members run the etcd built into Lifeboat, or --etcd BINARY; several in order are an upgrade rehearsal.
 
 EXIT STATUS
   0 proven, 10 it ran and failed, 2 usage, 5 no sink could be used, 6 no such backup, 8 no identity opens it,
-  9 refused for safety, 12 not authentic, 130/143 interrupted, 1 could not test for another reason`,
+  9 refused for safety, 12 not authentic, 130/143 interrupted, 1 could not test for another reason,
+  or passed and a file of --html or --junit could not be written`,
 		Args:        cobra.MaximumNArgs(1),
 		Annotations: map[string]string{onInterrupt: "the rehearsal proves nothing, its throwaway cluster is removed"},
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -56,6 +59,7 @@ EXIT STATUS
 	f.planFlags.register(cmd)
 	f.signing(cmd)
 	f.reporting.register(cmd)
+	f.files.register(cmd)
 	fl := cmd.Flags()
 	fl.StringArrayVar(&f.etcdBinaries, "etcd", nil, "etcd `BINARY` to boot the members with (repeatable: an upgrade, in order)")
 	fl.IntVar(&f.members, "members", 3, "`N` members in the throwaway cluster")
@@ -70,6 +74,9 @@ func (f *rehearseFlags) run(g *global, cmd *cobra.Command, asked string) error {
 	ctx := cmd.Context()
 	if f.members < 1 || f.members > 9 {
 		return &usageError{fmt.Sprintf("--members %d makes no cluster", f.members), "use 1, 3 or 5"}
+	}
+	if err := f.files.check(); err != nil {
+		return err
 	}
 	plan, deps, err := f.plan(ctx, g, cmd, asked)
 	if err != nil {
@@ -91,6 +98,7 @@ func (f *rehearseFlags) run(g *global, cmd *cobra.Command, asked string) error {
 		return err
 	}
 	if plan.Source.Entry != nil { // a local file is in no sink
+		follow(ctx, g, report, deps.Sinks, plan.Trust)
 		reports.write(ctx, *plan.Source.Entry, rehearsed(report))
 	}
 	if f.output == "json" {
@@ -98,20 +106,9 @@ func (f *rehearseFlags) run(g *global, cmd *cobra.Command, asked string) error {
 	} else {
 		err = report.Table(g.out)
 	}
+	err = errors.Join(err, f.files.write(report))
 	if !report.Passed {
 		err = errors.Join(&notProven{"the rehearsal failed: " + report.Reason}, err)
 	}
 	return err
-}
-
-// rehearsed is what of a rehearsal's report is left beside the backup.
-func rehearsed(r *rehearsal.Report) catalog.Report {
-	out := catalog.Report{
-		Report: catalog.ReportRehearse, OK: r.Passed, OpenedWith: r.OpenedWith, EtcdVersions: r.EtcdVersions,
-		TookSeconds: r.Finished.Sub(r.Started).Seconds(), Detail: r.Reason,
-	}
-	if r.Passed {
-		out.Detail = fmt.Sprintf("%d members served and equalled the backup; recovery took %.1f s", r.Members, r.RTOSeconds)
-	}
-	return out
 }

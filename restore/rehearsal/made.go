@@ -125,12 +125,12 @@ func summary(m *made) string {
 func describe(s restore.Source) Backup {
 	b := Backup{
 		ID: s.ID, File: s.File, Revision: s.Revision, CompactRevision: s.Hash.CompactRevision,
-		SourceVersion: s.ServerVersion, StorageVersion: s.StorageVersion, MembersCompared: []string{},
+		SourceVersion: s.ServerVersion, StorageVersion: s.StorageVersion, PlainBytes: s.Size, MembersCompared: []string{},
 	}
 	if s.Entry == nil {
 		return b
 	}
-	b.Cluster, b.Taken = s.Entry.Cluster, &s.Taken
+	b.Cluster, b.Taken, b.SealedBytes = s.Entry.Cluster, &s.Taken, s.Entry.Sealed.Size
 	b.MembersCompared = append(b.MembersCompared, s.Entry.HashKV.Members...)
 	b.Signed, b.SignedBy, b.Trusted = s.Entry.Sig.Signed, s.Entry.Sig.By, s.Entry.Sig.Trusted
 	return b

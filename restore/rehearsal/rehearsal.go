@@ -107,6 +107,7 @@ func begin(ctx context.Context, o Options, d restore.Deps) (*run, error) {
 	report := &Report{
 		Format: Format, Started: o.Now().UTC(), Tool: o.Tool, Members: o.Members, Backup: describe(o.Plan.Source),
 		EtcdVersions: []string{}, Checks: []Check{}, Phases: []Phase{}, Comparison: []Row{}, // never null in JSON
+		asked: time.Now(),
 	}
 	if o.Keep {
 		o.Log.Warn("the database lies there in plain, and stays", "dir", dir)

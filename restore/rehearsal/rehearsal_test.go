@@ -101,6 +101,7 @@ func TestTheJSONOfAReportIsAContract(t *testing.T) {
 		Format: Format, Started: taken, Tool: "1", EtcdVersions: []string{"3.7.3"}, Members: 3, OpenedWith: "f", Kept: "/k",
 		Backup: Backup{
 			ID: "i", Cluster: "c", Taken: &taken, File: "f", Revision: 2, CompactRevision: 1, SourceVersion: "3.6.1", StorageVersion: "3.6",
+			PlainBytes: 4, SealedBytes: 3,
 			MembersCompared: []string{}, Signed: true, SignedBy: []string{"s"}, Trusted: true,
 		},
 		Comparison: []Row{{Role: RoleRestored, Name: "m", Etcd: "3.7.3", HashKV: 1, Revision: 2, CompactRevision: 1, Equal: true, Error: "e"}},
@@ -108,6 +109,7 @@ func TestTheJSONOfAReportIsAContract(t *testing.T) {
 	r.check(CheckHash, "3.7.3", Failed, "why")
 	r.phase("fetch", "3.7.3", time.Second, true)
 	r.settle(taken)
+	r.Follow(past(1))
 	got, err := json.MarshalIndent(r, "", " ")
 	if err != nil {
 		t.Fatal(err)

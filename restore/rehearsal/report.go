@@ -32,8 +32,12 @@ type Report struct {
 	RTOSeconds float64 `json:"rto_seconds"`
 	// Comparison holds the backup's HashKV first and then what each restored member said, per server version.
 	Comparison []Row `json:"comparison"`
+	// Trend holds the rehearsals before this one; nil if nobody looked for them.
+	Trend *Trend `json:"trend,omitempty"`
 	// Kept is the directory that was left for a look.
 	Kept string `json:"kept,omitempty"`
+
+	asked time.Time // when the last check was answered
 }
 
 // Backup says what was rehearsed.
@@ -48,6 +52,8 @@ type Backup struct {
 	// SourceVersion is the etcd that the backup was taken from; empty if nobody recorded it.
 	SourceVersion  string `json:"source_version,omitempty"`
 	StorageVersion string `json:"storage_version,omitempty"`
+	PlainBytes     int64  `json:"plain_bytes"`            // of the database
+	SealedBytes    int64  `json:"sealed_bytes,omitempty"` // as it lies in the sinks; 0 for a local file
 	// MembersCompared are the source's members whose live HashKV was compared with the backup when it was taken
 	// (`backup --attest`). Empty: the backup is compared with itself as it was read when it was taken, no further.
 	MembersCompared []string `json:"source_members_compared"`
@@ -88,6 +94,8 @@ type Check struct {
 	Etcd   string `json:"etcd,omitempty"` // the server it was asked of; empty where none was involved
 	Result Result `json:"result"`
 	Detail string `json:"detail,omitempty"`
+	// Seconds passed since the check before was answered: what had to be done for this one is in it.
+	Seconds float64 `json:"seconds"`
 }
 
 // Phase is a step of the rehearsal and how long it took. The phases that make up a recovery have InRTO.
@@ -101,7 +109,11 @@ type Phase struct {
 // check appends a result. The first failure becomes the report's reason.
 func (r *Report) check(name, etcd string, result Result, format string, args ...any) {
 	c := Check{Name: name, Etcd: etcd, Result: result, Detail: fmt.Sprintf(format, args...)}
-	r.Checks = append(r.Checks, c)
+	now := time.Now()
+	if !r.asked.IsZero() {
+		c.Seconds = now.Sub(r.asked).Seconds()
+	}
+	r.asked, r.Checks = now, append(r.Checks, c)
 	if result == Failed && r.Reason == "" {
 		r.Reason = c.String()
 	}
@@ -165,6 +177,9 @@ func (r *Report) Table(w io.Writer) error {
 	p.line("times:       %s", r.times())
 	if r.RTOSeconds > 0 {
 		p.line("recovery:    %.1f s from the first byte fetched until every member served (measured RTO)", r.RTOSeconds)
+	}
+	if text := r.Trend.String(); text != "" {
+		p.line("trend:       %s", text)
 	}
 	if r.Kept != "" {
 		p.line("kept:        %s", r.Kept)
