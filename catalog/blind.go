@@ -13,16 +13,13 @@ func (l *Listing) judgeBlind() {
 	all := histories(l.Entries)
 	for n, h := range all {
 		founder := h.entries[0]
-		if n == 0 || founder.ID != h.First || founder.Previous != nil || h.seenBy(all[:n]) {
+		if founder.ID != h.First || founder.Previous != nil {
 			continue
 		}
-		var before []Entry
-		for _, older := range all[:n] {
-			for _, e := range older.entries {
-				before = append(before, *e)
-			}
+		before := h.overlooked(all[:n])
+		if len(before) == 0 {
+			continue
 		}
-		slices.SortFunc(before, compareEntries)
 		_, reasons := Continue(before, founder.Manifest)
 		for _, e := range h.entries {
 			e.Blind = reasons
@@ -30,13 +27,31 @@ func (l *Listing) judgeBlind() {
 	}
 }
 
-// seenBy reports whether a backup of one of the others names one of these as its predecessor: then a clock was wrong, and these were first.
-func (h *history) seenBy(others []*history) bool {
-	return slices.ContainsFunc(others, func(other *history) bool {
-		return slices.ContainsFunc(other.entries, func(e *Entry) bool {
-			return e.Previous != nil && slices.ContainsFunc(h.entries, func(own *Entry) bool { return own.ID == e.Previous.ID })
-		})
-	})
+// overlooked are the backups of older lineages that the founder of this one would have seen in the sinks that it did not have. What came later
+// speaks neither for nor against it: the older lineage may go on beside it, in a sink of its own.
+func (h *history) overlooked(others []*history) (before []Entry) {
+	founder := h.entries[0]
+	for _, other := range others {
+		if h.seenBy(other) {
+			continue
+		}
+		for _, e := range other.entries {
+			if !e.Started.After(founder.Finished) {
+				seen := *e
+				seen.Accepted = other.accepted // perhaps by one that came later
+				before = append(before, seen)
+			}
+		}
+	}
+	slices.SortFunc(before, compareEntries)
+	return before
+}
+
+// seenBy reports whether another lineage began with a look at this one, whose backup it names as its predecessor: then a clock was wrong,
+// and this one was first. What the other names later says nothing: it goes by what is newest then, whatever that is.
+func (h *history) seenBy(other *history) bool {
+	p := other.entries[0].Previous
+	return p != nil && slices.ContainsFunc(h.entries, func(own *Entry) bool { return own.ID == p.ID })
 }
 
 // reasons are why the lineage of a backup would be suspect, as far as that can be told from this one.
