@@ -48,3 +48,19 @@ func TestABackupIsLostOnlyWhenNoSinkMayHaveAWholeCopy(t *testing.T) {
 		}
 	}
 }
+
+// TestARehearsalDatedInTheFutureDoesNotHideALoss: it was of a copy that was whole then, and the reports lie in the order in which they were made.
+func TestARehearsalDatedInTheFutureDoesNotHideALoss(t *testing.T) {
+	t.Parallel()
+	ahead := reportAt(id1, 60*24, ReportRehearse, true, false)
+	found := reportAt(id1, 10, ReportVerify, false, false)
+	found.Sinks = []SinkResult{{Sink: "a"}}
+	e := Entry{Sinks: []string{"a", "b"}, Reports: []Report{ahead, found}, Lacking: []Fault{{"b", "payload missing"}}}
+	if e.Lost() == "" || e.Broken() == "" {
+		t.Errorf("lost %q, broken %q", e.Lost(), e.Broken())
+	}
+	e.Reports = []Report{found, ahead}
+	if e.Lost() != "" {
+		t.Errorf("damage that a rehearsal came after: lost %q", e.Lost())
+	}
+}
