@@ -33,11 +33,11 @@ func (l *Listing) checkChain() {
 	}
 }
 
-// Link makes a new manifest continue what is there: it sets Sequence, Previous, Lineage.First, Suspect and RecipientsChanged. ID, Started, Finished, Revision,
+// Link makes a new manifest continue what is there: it sets Sequence, Previous, Lineage.First, Suspect, Alone and RecipientsChanged. ID, Started, Finished, Revision,
 // LiveKeys, Lineage.EtcdClusterID and Sealed.Fingerprints must be set.
 func (l Listing) Link(m *Manifest) {
 	m.Lineage, m.Suspect.Reasons = Continue(l.Entries, *m)
-	m.RecipientsChanged = l.recipientsChanged(*m)
+	m.RecipientsChanged, m.Alone = l.recipientsChanged(*m), l.alone(m.Lineage)
 	m.Sequence, m.Previous, m.Suspect.Unseen = 1, nil, false
 	if n := len(l.Entries); n > 0 {
 		// What no trusted key has signed can add suspicion, but is no link of the chain where something signed is there to follow.

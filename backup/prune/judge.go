@@ -31,8 +31,6 @@ func (p *Plan) backups() []retention.Backup {
 			all[i].Excluded = fmt.Sprintf("something beside it cannot be read: %v", problem)
 		case e.Dispute() != nil:
 			all[i].Excluded = e.Dispute().Error()
-		case len(e.Blind) > 0 && len(e.Doubts) > 0 && e.ID == e.Lineage.First:
-			all[i].Excluded = "it shows that its lineage began without a look at the older one, and stays until one of the two is accepted"
 		case p.o.Trust.Verifiers != nil && !e.Sig.Trusted:
 			all[i].Excluded = "not signed by a trusted key, so neither counted nor removed"
 		}
