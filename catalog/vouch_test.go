@@ -1,0 +1,36 @@
+package catalog
+
+import (
+	"testing"
+	"time"
+
+	"github.com/lifeboat-dr/lifeboat/sinks/mem"
+)
+
+// TestWhatIsUnsignedCannotVouchForASuspectLineage has somebody who can write to the bucket, and sign nothing, plant a backup that tells of no suspicion
+// into the lineage of a wiped cluster. The next that is signed must not take over its word.
+func TestWhatIsUnsignedCannotVouchForASuspectLineage(t *testing.T) {
+	t.Parallel()
+	s, k := Named{"mem:a", mem.New()}, newKey(t, "prod")
+	writing := key{signer: k.signer, trust: Trust{Verifiers: k.trust.Verifiers, AcceptUnsigned: true}} // as the pipeline does
+	good := backupAt(t, []Named{s}, 0, 0xa, 100, 1000, writing)
+	wiped := backupAt(t, []Named{s}, 15, 0xa, 5, 1000, writing)
+	m := list(t, []Named{s}, k.trust).Entries[1].Manifest
+	m.Started, m.Finished, m.Suspect = m.Started.Add(time.Minute), m.Finished.Add(time.Minute), Suspect{}
+	m.ID = ID(m.Started.Format(idTime) + "-r5-bbbbbb")
+	m.Sealed.Key = SealedKey(m.Cluster, m.ID, true)
+	put(t, s, ManifestKey("prod", m.ID), encode(t, m))
+	if latest, _, err := list(t, []Named{s}, writing.trust).Resolve("latest", day0()); err != nil || latest.ID != good {
+		t.Errorf("where unsigned ones are taken, too, latest is %s (%v), want %s", latest.ID, err, good)
+	}
+	for minute := 30; minute <= 45; minute += 15 {
+		next := backupAt(t, []Named{s}, minute, 0xa, int64(minute), 1000, writing)
+		e, err := list(t, []Named{s}, k.trust).byID(string(next))
+		if err != nil || e.Lineage.First != wiped || len(e.Suspect.Reasons) == 0 {
+			t.Errorf("%s of the lineage of %s: suspect %q, %v", next, e.Lineage.First, e.Suspect.Reasons, err)
+		}
+		if latest, _, err := list(t, []Named{s}, k.trust).Resolve("latest", day0()); err != nil || latest.ID != good {
+			t.Errorf("latest is %s (%v), want %s", latest.ID, err, good)
+		}
+	}
+}
