@@ -106,7 +106,7 @@ func (l Listing) Lineages() (all []LineageState) {
 	for _, h := range histories(l.Entries) {
 		s := LineageState{Lineage: h.Lineage, Accepted: h.accepted, Backups: len(h.entries), Newest: h.newest().ID}
 		if !h.accepted {
-			s.Doubts = h.newest().reasons()
+			s.Doubts = h.doubts()
 		}
 		all = append(all, s)
 	}

@@ -16,6 +16,16 @@ type history struct {
 
 func (h *history) newest() *Entry { return h.entries[len(h.entries)-1] }
 
+// doubts are why a lineage that is not accepted is suspect, by the newest of its backups that tells.
+func (h *history) doubts() []string {
+	for _, e := range slices.Backward(h.entries) {
+		if reasons := e.reasons(); len(reasons) > 0 {
+			return reasons
+		}
+	}
+	return nil
+}
+
 // histories sorts backups into lineages, oldest lineage first. A lineage is accepted if a person said so about one of its backups, or
 // if one of them was written without suspicion: suspicion is sticky, so that one was the first of all or came after the acceptance. Where a trusted
 // key has signed some of them, what it has not signed says nothing.
@@ -111,7 +121,7 @@ func Continue(entries []Entry, m Manifest) (Lineage, []string) {
 		return own, reasons
 	}
 	if !last.accepted {
-		return last.Lineage, slices.Clone(last.newest().reasons())
+		return last.Lineage, slices.Clone(last.doubts())
 	}
 	return last.Lineage, nil
 }

@@ -251,14 +251,18 @@ func (l *Listing) clearUnseen() {
 
 // doubt spreads the suspicion of lineages over their backups.
 func (l *Listing) doubt() {
-	suspect := make(map[Lineage]bool)
+	suspect := make(map[Lineage]*history)
 	for _, h := range histories(l.Entries) {
-		suspect[h.Lineage] = !h.accepted
+		if !h.accepted {
+			suspect[h.Lineage] = h
+		}
 	}
 	for i := range l.Entries {
 		e := &l.Entries[i]
-		if suspect[e.Lineage] {
-			e.Doubts = e.reasons()
+		if h := suspect[e.Lineage]; h != nil {
+			if e.Doubts = e.reasons(); len(e.Doubts) == 0 { // it is unsigned, and others are not
+				e.Doubts = h.doubts()
+			}
 		}
 		e.Doubts, e.Sig.By = orEmpty(e.Doubts), orEmpty(e.Sig.By)
 	}

@@ -20,6 +20,9 @@ func TestWhatIsUnsignedCannotVouchForASuspectLineage(t *testing.T) {
 	m.ID = ID(m.Started.Format(idTime) + "-r5-bbbbbb")
 	m.Sealed.Key = SealedKey(m.Cluster, m.ID, true)
 	put(t, s, ManifestKey("prod", m.ID), encode(t, m))
+	if e := list(t, []Named{s}, writing.trust).Entries[2]; e.ID != m.ID || len(e.Doubts) == 0 {
+		t.Errorf("%s is not suspect where unsigned ones are taken, too", e.ID)
+	}
 	if latest, _, err := list(t, []Named{s}, writing.trust).Resolve("latest", day0()); err != nil || latest.ID != good {
 		t.Errorf("where unsigned ones are taken, too, latest is %s (%v), want %s", latest.ID, err, good)
 	}
