@@ -37,3 +37,38 @@ func TestWhatIsUnsignedCannotVouchForASuspectLineage(t *testing.T) {
 		}
 	}
 }
+
+// TestAnUnsignedManifestOfTheSameIdStandsForNothing has somebody who can write to one sink of two, which missed a backup, plant another manifest of its
+// id there.
+func TestAnUnsignedManifestOfTheSameIdStandsForNothing(t *testing.T) {
+	t.Parallel()
+	a, b, k := Named{"mem:a", mem.New()}, Named{"mem:b", mem.New()}, newKey(t, "prod")
+	writing := key{signer: k.signer, trust: Trust{Verifiers: k.trust.Verifiers, AcceptUnsigned: true}}
+	good := backupAt(t, []Named{a}, 0, 0xa, 100, 1000, writing)
+	m := list(t, []Named{a}, k.trust).Entries[0].Manifest
+	m.LiveKeys = 1
+	put(t, b, ManifestKey("prod", good), encode(t, m))
+	for _, ss := range [][]Named{{a, b}, {b, a}} {
+		l := list(t, ss, writing.trust)
+		e := l.Entries[0]
+		if !e.Sig.Trusted || e.LiveKeys != 1000 || e.Dispute() != nil || len(e.Sinks) != 1 || e.Sinks[0] != "mem:a" {
+			t.Errorf("%s first: %+v", ss[0].Name, e)
+		}
+		if len(l.Problems) != 1 || l.Problems[0].Sink != "mem:b" || l.Problems[0].ID != good {
+			t.Errorf("%s first: problems %v", ss[0].Name, l.Problems)
+		}
+	}
+}
+
+// TestASignatureIsSeenInWhicheverSinkItIs: the same text without it may come first, planted into a sink that lacked it.
+func TestASignatureIsSeenInWhicheverSinkItIs(t *testing.T) {
+	t.Parallel()
+	a, b, k := Named{"mem:a", mem.New()}, Named{"mem:b", mem.New()}, newKey(t, "prod")
+	id := backupAt(t, []Named{a}, 0, 0xa, 100, 1000, k)
+	put(t, b, ManifestKey("prod", id), encode(t, list(t, []Named{a}, k.trust).Entries[0].Manifest))
+	for _, ss := range [][]Named{{a, b}, {b, a}} {
+		if e := list(t, ss, Trust{Verifiers: k.trust.Verifiers, AcceptUnsigned: true}).Entries[0]; !e.Sig.Trusted || len(e.Sinks) != 2 {
+			t.Errorf("%s first: %+v in %q", ss[0].Name, e.Sig, e.Sinks)
+		}
+	}
+}
