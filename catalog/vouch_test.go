@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -70,5 +71,34 @@ func TestASignatureIsSeenInWhicheverSinkItIs(t *testing.T) {
 		if e := list(t, ss, Trust{Verifiers: k.trust.Verifiers, AcceptUnsigned: true}).Entries[0]; !e.Sig.Trusted || len(e.Sinks) != 2 {
 			t.Errorf("%s first: %+v in %q", ss[0].Name, e.Sig, e.Sinks)
 		}
+	}
+}
+
+// TestWhatIsUnsignedIsNoHeadBesideWhatIsSigned: a bucket that was set back, with one planted that claims a high number or to follow what is missing, would
+// look like one that has grown.
+func TestWhatIsUnsignedIsNoHeadBesideWhatIsSigned(t *testing.T) {
+	t.Parallel()
+	s, k := Named{"mem:a", mem.New()}, newKey(t, "prod")
+	writing := key{signer: k.signer, trust: Trust{Verifiers: k.trust.Verifiers, AcceptUnsigned: true}}
+	backupAt(t, []Named{s}, 0, 0xa, 100, 1000, writing)
+	second := backupAt(t, []Named{s}, 15, 0xa, 200, 1000, writing)
+	l := list(t, []Named{s}, writing.trust)
+	head, _ := l.Head()
+	if err := l.Expect(head); err != nil || head.ID != second {
+		t.Fatal(head, err)
+	}
+	m := l.Entries[1].Manifest
+	if err := s.Delete(t.Context(), ManifestKey("prod", second)); err != nil {
+		t.Fatal(err)
+	}
+	m.ID, m.Sequence, m.Previous = m.ID[:len(m.ID)-6]+"bbbbbb", maxSequence, &Previous{second, head.TextSHA256}
+	m.Sealed.Key = SealedKey(m.Cluster, m.ID, true)
+	put(t, s, ManifestKey("prod", m.ID), encode(t, m))
+	l = list(t, []Named{s}, writing.trust)
+	if err := l.Expect(head); !errors.Is(err, ErrNotAuthentic) {
+		t.Errorf("a bucket that was set back: %v", err)
+	}
+	if h, _ := l.Head(); h.ID == m.ID {
+		t.Errorf("the head is %s", h)
 	}
 }
