@@ -134,13 +134,18 @@ func later(a, b time.Time) time.Time {
 }
 
 // damagedEverywhere goes by reports that call the sinks by other names than they have here. A verification has to have failed in every
-// sink that it looked at, and in as many as there are: a damaged copy is no damaged backup.
+// sink that it looked at, and in as many as there are: a damaged copy is no damaged backup. Nor is one whose copy in a sink that has its name here was mended since.
 func (e Entry) damagedEverywhere() (found string) {
+	still := e.damaged(e.Reports)
+	mended := func(sink string) bool {
+		_, damaged := still[sink]
+		return slices.Contains(e.Sinks, sink) && !damaged
+	}
 	for _, r := range e.Reports {
 		switch {
 		case r.OK && (r.Report == ReportRehearse || r.Report == ReportVerify && r.Deep):
 			found = ""
-		case r.Report == ReportVerify && len(r.Sinks) > 0 && len(r.Sinks) >= len(e.Sinks) && !slices.ContainsFunc(r.Sinks, func(s SinkResult) bool { return s.OK }):
+		case r.Report == ReportVerify && len(r.Sinks) > 0 && len(r.Sinks) >= len(e.Sinks) && !slices.ContainsFunc(r.Sinks, func(s SinkResult) bool { return s.OK || mended(s.Sink) }):
 			found = "it was found damaged in every sink at " + r.Time.Format(time.RFC3339)
 		}
 	}
