@@ -70,3 +70,91 @@ func TestAFirstBackupDatedInTheFutureIsNotTakenForALaterOne(t *testing.T) {
 		t.Errorf("%s: %q; %s: %q", l.Entries[0].ID, l.Entries[0].Doubts, l.Entries[1].ID, l.Entries[1].Doubts)
 	}
 }
+
+// TestALineageThatGoesOnDoesNotVouchForTheOneThatBeganBlind: what it names as its predecessor later, since that is the newest in sight, was not
+// there when it began.
+func TestALineageThatGoesOnDoesNotVouchForTheOneThatBeganBlind(t *testing.T) {
+	t.Parallel()
+	a, b := Named{"mem:a", mem.New()}, Named{"mem:b", mem.New()}
+	both := []Named{a, b}
+	backupAt(t, []Named{a}, 0, 0xa, 100, 1000, key{})
+	other := backupAt(t, []Named{b}, 15, 0xb, 40, 20, key{})
+	for minute := 30; minute <= 60; minute += 15 {
+		own := backupAt(t, both, minute, 0xa, int64(100+minute), 1000, key{})
+		l := list(t, both, Trust{})
+		if e, _, err := l.Resolve("latest", day0()); err != nil || e.ID != own || len(e.Suspect.Reasons) > 0 {
+			t.Errorf("latest is %s (%v), suspect %q, want %s", e.ID, err, e.Suspect.Reasons, own)
+		}
+		if e, err := l.byID(string(other)); err != nil || len(e.Doubts) == 0 {
+			t.Errorf("%s: doubts %q, %v", other, e.Doubts, err)
+		}
+	}
+}
+
+// TestTwoWritersWithASinkEachAreNotSuspectTogether: that the older history goes on is no step back of the one that began beside it.
+func TestTwoWritersWithASinkEachAreNotSuspectTogether(t *testing.T) {
+	t.Parallel()
+	a, b := Named{"mem:a", mem.New()}, Named{"mem:b", mem.New()}
+	for minute := 0; minute <= 120; minute += 30 {
+		backupAt(t, []Named{a}, minute, 0xa, int64(100+minute), int64(1000+100*minute), key{})
+		if minute > 0 {
+			backupAt(t, []Named{b}, minute+10, 0xa, int64(110+minute), int64(1000+100*minute), key{})
+		}
+	}
+	for _, e := range list(t, []Named{a, b}, Trust{}).Entries {
+		if len(e.Doubts) > 0 {
+			t.Errorf("%s: %q", e.ID, e.Doubts)
+		}
+	}
+}
+
+// TestRemovingItsFirstBackupDoesNotClearWhatBeganBlind: whoever prunes the one sink sees nothing that speaks against it.
+func TestRemovingItsFirstBackupDoesNotClearWhatBeganBlind(t *testing.T) {
+	t.Parallel()
+	remove := func(s Named, id ID) {
+		if err := s.Delete(t.Context(), ManifestKey("prod", id)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	a, b := Named{"mem:a", mem.New()}, Named{"mem:b", mem.New()}
+	both := []Named{a, b}
+	old := backupAt(t, []Named{a}, 0, 0xa, 100, 1000, key{})
+	first := backupAt(t, []Named{b}, 15, 0xb, 5, 1000, key{})
+	var last ID
+	for minute := 30; minute <= 60; minute += 15 { // long past what was before
+		last = backupAt(t, []Named{b}, minute, 0xb, int64(100*minute), 1000, key{})
+	}
+	remove(b, first)
+	wantLatest := func(want ID) {
+		t.Helper()
+		if e, _, err := list(t, both, Trust{}).Resolve("latest", day0()); err != nil || e.ID != want {
+			t.Errorf("latest is %s (%v), want %s", e.ID, err, want)
+		}
+	}
+	wantLatest(old)
+	// The older lineage goes on, and is pruned by itself.
+	own := backupAt(t, []Named{a}, 75, 0xa, 200, 1000, key{})
+	remove(a, old)
+	wantLatest(own)
+	// A person's word ends it, also once nothing is left of what it was said about.
+	if err := PutMark(t.Context(), b, Mark{ID: last, Cluster: "prod", Mark: MarkAccept, Time: day0()}); err != nil {
+		t.Fatal(err)
+	}
+	wantLatest(last)
+	next := backupAt(t, []Named{b}, 90, 0xb, 9500, 1000, key{})
+	remove(b, last)
+	wantLatest(next)
+}
+
+// TestASecondLineageThatBeganBlindIsNoBetterThanTheFirst: it would go on from one that is suspect only beside the oldest.
+func TestASecondLineageThatBeganBlindIsNoBetterThanTheFirst(t *testing.T) {
+	t.Parallel()
+	a, b, c := Named{"mem:a", mem.New()}, Named{"mem:b", mem.New()}, Named{"mem:c", mem.New()}
+	good := backupAt(t, []Named{a}, 0, 0xa, 100, 1000, key{})
+	backupAt(t, []Named{b}, 15, 0xa, 5, 10, key{})
+	backupAt(t, []Named{c}, 30, 0xa, 6, 10, key{})
+	l := list(t, []Named{a, b, c}, Trust{})
+	if e, _, err := l.Resolve("latest", day0()); err != nil || e.ID != good || len(l.Entries[2].Doubts) == 0 {
+		t.Errorf("latest is %s (%v); doubts of the last: %q", e.ID, err, l.Entries[2].Doubts)
+	}
+}

@@ -33,26 +33,45 @@ func (l *Listing) checkChain() {
 	}
 }
 
-// Link makes a new manifest continue what is there: it sets Sequence, Previous, Lineage.First, Suspect and RecipientsChanged. ID, Started, Finished, Revision,
+// Link makes a new manifest continue what is there: it sets Sequence, Previous, Lineage.First, Suspect, Alone and RecipientsChanged. ID, Started, Finished, Revision,
 // LiveKeys, Lineage.EtcdClusterID and Sealed.Fingerprints must be set.
 func (l Listing) Link(m *Manifest) {
-	m.Lineage, m.Suspect.Reasons = Continue(l.Entries, *m)
-	m.RecipientsChanged = l.recipientsChanged(*m)
+	signed := l.signed()
+	m.Lineage, m.Suspect.Reasons = l.proceed(signed, *m)
+	m.RecipientsChanged, m.Alone = l.recipientsChanged(*m), signed.alone(m.Lineage)
 	m.Sequence, m.Previous, m.Suspect.Unseen = 1, nil, false
-	if n := len(l.Entries); n > 0 {
-		// What no trusted key has signed can add suspicion, but is no link of the chain where something signed is there to follow.
-		chain := l.credible()
+	if chain := signed.Entries; len(chain) > 0 {
 		last := chain[len(chain)-1]
 		m.Previous = &Previous{last.ID, last.TextSHA256}
 		highest := slices.MaxFunc(chain, func(a, b Entry) int { return cmp.Compare(a.Sequence, b.Sequence) })
 		m.Sequence = min(highest.Sequence, maxSequence-1) + 1 // whoever claims the end of all counting must not stop it
-		newest := l.Entries[n-1]
-		m.Suspect.Unseen = len(m.Suspect.Reasons) > 0 && newest.Lineage == m.Lineage && newest.Suspect.Unseen
+		m.Suspect.Unseen = len(m.Suspect.Reasons) > 0 && last.Lineage == m.Lineage && last.Suspect.Unseen
 	} else if p := l.hides(); p != nil {
 		// Not the first of all, perhaps: what is unseen must not be taken for absent.
 		m.Suspect.Reasons = append(m.Suspect.Reasons, fmt.Sprintf("no earlier backup could be seen, but perhaps there are some: %v", p))
 		m.Suspect.Unseen = true
 	}
+}
+
+// signed is what is there, where something is that a trusted key has signed, without all that none has.
+func (l Listing) signed() Listing {
+	all := len(l.Entries)
+	if l.Entries = l.credible(); len(l.Entries) < all {
+		return l.Without()
+	}
+	return l
+}
+
+// proceed decides as Continue does. What no trusted key has signed can add suspicion, but not end it, and is no lineage to continue where something
+// signed is there to follow: whoever can write to a sink could vouch for the backups of a cluster that was wiped.
+func (l Listing) proceed(signed Listing, m Manifest) (Lineage, []string) {
+	lineage, reasons := Continue(signed.Entries, m)
+	if len(reasons) == 0 && len(signed.Entries) < len(l.Entries) {
+		if _, suspicion := Continue(l.Entries, m); len(suspicion) > 0 {
+			return Lineage{m.ID, m.Lineage.EtcdClusterID}, suspicion
+		}
+	}
+	return lineage, reasons
 }
 
 // hides is a problem behind which there may be a backup: a sink that could not be read, or a manifest. A file that somebody left

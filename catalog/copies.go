@@ -67,7 +67,7 @@ func lacking(e Entry, sink string, size int64, ok bool) []Fault {
 // stays so until a verification that looked as deep finds it whole.
 func (e Entry) Faults() []Fault {
 	all := slices.Clone(e.Lacking)
-	for sink, at := range e.damaged() {
+	for sink, at := range e.damaged(e.Reports) {
 		if !slices.ContainsFunc(e.Lacking, func(f Fault) bool { return f.Sink == sink }) {
 			all = append(all, Fault{sink, "found damaged at " + at.Format(time.RFC3339)})
 		}
@@ -76,10 +76,10 @@ func (e Entry) Faults() []Fault {
 	return all
 }
 
-// damaged are the sinks, of those that hold it, in which a verification found it damaged, and when.
-func (e Entry) damaged() map[string]time.Time {
+// damaged are the sinks, of those that hold it, in which a verification found it damaged, and when, by some of its reports.
+func (e Entry) damaged(by []Report) map[string]time.Time {
 	found, inside := make(map[string]time.Time), make(map[string]bool)
-	for _, r := range e.Reports { // oldest first
+	for _, r := range by { // oldest first
 		if r.Report != ReportVerify {
 			continue
 		}
@@ -101,13 +101,18 @@ func (e Entry) Lost() string {
 	if len(e.Sinks) > 0 && len(e.Lacking) == len(e.Sinks) {
 		return "in no sink there is a payload of the right size"
 	}
-	var rehearsed time.Time
-	if r, ok := e.Last(ReportRehearse); ok && r.OK {
-		rehearsed = r.Time // from a copy that was whole then
+	since := e.Reports
+	for i, r := range slices.Backward(e.Reports) {
+		if r.Report == ReportRehearse {
+			if r.OK { // from a copy that was whole then; by the order of the reports, since the host's clock may have been wrong
+				since = e.Reports[i+1:]
+			}
+			break
+		}
 	}
 	gone, last := len(e.Lacking), time.Time{}
-	for sink, at := range e.damaged() {
-		if at.After(rehearsed) && !slices.ContainsFunc(e.Lacking, func(f Fault) bool { return f.Sink == sink }) {
+	for sink, at := range e.damaged(since) {
+		if !slices.ContainsFunc(e.Lacking, func(f Fault) bool { return f.Sink == sink }) {
 			gone++
 			last = later(last, at)
 		}
@@ -129,13 +134,18 @@ func later(a, b time.Time) time.Time {
 }
 
 // damagedEverywhere goes by reports that call the sinks by other names than they have here. A verification has to have failed in every
-// sink that it looked at, and in as many as there are: a damaged copy is no damaged backup.
+// sink that it looked at, and in as many as there are: a damaged copy is no damaged backup. Nor is one whose copy in a sink that has its name here was mended since.
 func (e Entry) damagedEverywhere() (found string) {
+	still := e.damaged(e.Reports)
+	mended := func(sink string) bool {
+		_, damaged := still[sink]
+		return slices.Contains(e.Sinks, sink) && !damaged
+	}
 	for _, r := range e.Reports {
 		switch {
 		case r.OK && (r.Report == ReportRehearse || r.Report == ReportVerify && r.Deep):
 			found = ""
-		case r.Report == ReportVerify && len(r.Sinks) > 0 && len(r.Sinks) >= len(e.Sinks) && !slices.ContainsFunc(r.Sinks, func(s SinkResult) bool { return s.OK }):
+		case r.Report == ReportVerify && len(r.Sinks) > 0 && len(r.Sinks) >= len(e.Sinks) && !slices.ContainsFunc(r.Sinks, func(s SinkResult) bool { return s.OK || mended(s.Sink) }):
 			found = "it was found damaged in every sink at " + r.Time.Format(time.RFC3339)
 		}
 	}

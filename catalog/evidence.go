@@ -149,7 +149,8 @@ func (l *Listing) readReports(ctx context.Context, ss []Named, held []holdings, 
 	}
 }
 
-// deepest bounds how many reports of a backup and slot are fetched, to find what is known of each of its sinks.
+// deepest bounds how many reports of a backup and slot are fetched, to find what is known of each of its sinks; and once more how many of those that
+// lie in a sink of which nothing is known by then.
 const deepest = 8
 
 // evidence are the newest reports of a backup and slot, the newest first.
@@ -177,6 +178,9 @@ func needed(shallow []*filed, deep evidence) []*filed {
 func newestReports(ctx context.Context, ss []Named, all []*filed, t Trust, in []string) (got evidence) {
 	missing := slices.Clone(in)
 	for _, f := range slices.Backward(all) {
+		if len(got.reports) >= deepest && !slices.ContainsFunc(f.sinks, func(i int) bool { return slices.Contains(missing, ss[i].Name) }) {
+			continue
+		}
 		r, err := fetchReport(ctx, ss, f, t)
 		var unread *Problem
 		switch {
@@ -186,7 +190,7 @@ func newestReports(ctx context.Context, ss []Named, all []*filed, t Trust, in []
 				return slices.ContainsFunc(r.Sinks, func(s SinkResult) bool { return s.Sink == sink })
 			})
 			got.covers = len(missing) == 0 || len(r.Sinks) == 0 || r.Report != ReportVerify
-			if got.covers || len(got.reports) == deepest {
+			if got.covers || len(got.reports) == 2*deepest {
 				return got
 			}
 		case errors.Is(err, fs.ErrNotExist): // removed since it was listed

@@ -37,10 +37,11 @@ func ParseHead(s string) (Head, error) {
 	return h, nil
 }
 
-// Head returns the manifest with the highest sequence, of racing writers' the one with the last id; false if there is none.
+// Head returns the manifest with the highest sequence, of racing writers' the one with the last id; false if there is none. Beside what a trusted
+// key has signed, nothing else counts.
 func (l Listing) Head() (Head, bool) {
 	var h Head
-	for _, e := range l.Entries { // in id order
+	for _, e := range l.credible() { // in id order
 		if e.Sequence >= h.Sequence {
 			h = Head{e.ID, e.Sequence, e.TextSHA256}
 		}
@@ -61,6 +62,8 @@ func (l Listing) Expect(want Head) error {
 		if e.ID == want.ID {
 			return nil
 		}
+	}
+	for _, e := range l.credible() {
 		if p := e.Previous; p != nil && p.ID == want.ID {
 			if !same(p.TextSHA256) {
 				return fmt.Errorf("%w: %s follows another %s than the one that is expected", ErrNotAuthentic, e.ID, want.ID)
@@ -70,7 +73,7 @@ func (l Listing) Expect(want Head) error {
 	}
 	head, _ := l.Head()
 	if !follows {
-		for _, e := range l.Entries {
+		for _, e := range l.credible() {
 			if e.Sequence <= want.Sequence && e.ID.Time().Sub(want.ID.Time()) > racing {
 				return fmt.Errorf("%w: %s was made after %s and has the sequence %d, not more than its %d: the bucket was set back in between",
 					ErrNotAuthentic, e.ID, want.ID, e.Sequence, want.Sequence)
@@ -106,7 +109,7 @@ func (l Listing) Lineages() (all []LineageState) {
 	for _, h := range histories(l.Entries) {
 		s := LineageState{Lineage: h.Lineage, Accepted: h.accepted, Backups: len(h.entries), Newest: h.newest().ID}
 		if !h.accepted {
-			s.Doubts = h.newest().reasons()
+			s.Doubts = h.doubts()
 		}
 		all = append(all, s)
 	}

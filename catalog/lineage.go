@@ -10,13 +10,25 @@ import (
 type history struct {
 	Lineage
 	entries  []*Entry // those given
+	signed   bool     // some of them, by a trusted key
 	accepted bool
 }
 
 func (h *history) newest() *Entry { return h.entries[len(h.entries)-1] }
 
+// doubts are why a lineage that is not accepted is suspect, by the newest of its backups that tells.
+func (h *history) doubts() []string {
+	for _, e := range slices.Backward(h.entries) {
+		if reasons := e.reasons(); len(reasons) > 0 {
+			return reasons
+		}
+	}
+	return nil
+}
+
 // histories sorts backups into lineages, oldest lineage first. A lineage is accepted if a person said so about one of its backups, or
-// if one of them was written without suspicion: suspicion is sticky, so that one was the first of all or came after the acceptance.
+// if one of them was written without suspicion: suspicion is sticky, so that one was the first of all or came after the acceptance. Where a trusted
+// key has signed some of them, what it has not signed says nothing.
 func histories(entries []Entry) []*history {
 	byLineage := make(map[Lineage]*history)
 	var all []*history
@@ -29,7 +41,10 @@ func histories(entries []Entry) []*history {
 			all = append(all, h)
 		}
 		h.entries = append(h.entries, e)
-		h.accepted = h.accepted || e.Accepts()
+		h.signed = h.signed || e.Sig.Trusted
+	}
+	for _, h := range all {
+		h.accepted = slices.ContainsFunc(h.entries, func(e *Entry) bool { return e.Accepts() && (e.Accepted || e.Sig.Trusted || !h.signed) })
 	}
 	slices.SortStableFunc(all, (*history).compare)
 	return all
@@ -106,7 +121,7 @@ func Continue(entries []Entry, m Manifest) (Lineage, []string) {
 		return own, reasons
 	}
 	if !last.accepted {
-		return last.Lineage, slices.Clone(last.newest().reasons())
+		return last.Lineage, slices.Clone(last.doubts())
 	}
 	return last.Lineage, nil
 }

@@ -207,15 +207,34 @@ func (l *Listing) mergeManifests(ss []Named, held []holdings) {
 				at[e.ID] = len(l.Entries)
 				l.Entries = append(l.Entries, e)
 			case e.TextSHA256 != l.Entries[n].TextSHA256:
-				l.Entries[n].Disputed = fmt.Sprintf("its manifests in %s and in %s differ", l.Entries[n].Sinks[0], ss[i].Name)
-				err := fmt.Errorf("%w: it differs from the manifest of the same id in %s", ErrNotAuthentic, l.Entries[n].Sinks[0])
-				l.Problems = append(l.Problems, &Problem{ss[i].Name, f.key, e.ID, err})
+				l.differ(n, e, ss[i].Name)
 			default:
-				l.Entries[n].Sinks = append(l.Entries[n].Sinks, ss[i].Name)
+				was := &l.Entries[n]
+				if was.Sinks = append(was.Sinks, ss[i].Name); e.Sig.Trusted && !was.Sig.Trusted {
+					was.Sig = e.Sig
+				}
 			}
 		}
 	}
 	slices.SortFunc(l.Entries, compareEntries)
+}
+
+// differ tells that a sink has another manifest of an entry's id. What a trusted key has signed counts then, and is not doubted for the sake of what none has.
+func (l *Listing) differ(n int, e Entry, sink string) {
+	was := &l.Entries[n]
+	wrong, right := []string{sink}, was.Sinks[0]
+	switch {
+	case e.Sig.Trusted == was.Sig.Trusted:
+		was.Disputed = fmt.Sprintf("its manifests in %s and in %s differ", right, sink)
+	case e.Sig.Trusted:
+		wrong, right = was.Sinks, sink
+		e.Sinks = []string{sink}
+		*was = e
+	}
+	for _, s := range wrong {
+		err := fmt.Errorf("%w: it differs from the manifest of the same id in %s", ErrNotAuthentic, right)
+		l.Problems = append(l.Problems, &Problem{s, ManifestKey(l.Cluster, e.ID), e.ID, err})
+	}
 }
 
 func readEntry(cluster string, f fetched, t Trust) (Entry, error) {
@@ -251,14 +270,18 @@ func (l *Listing) clearUnseen() {
 
 // doubt spreads the suspicion of lineages over their backups.
 func (l *Listing) doubt() {
-	suspect := make(map[Lineage]bool)
+	suspect := make(map[Lineage]*history)
 	for _, h := range histories(l.Entries) {
-		suspect[h.Lineage] = !h.accepted
+		if !h.accepted {
+			suspect[h.Lineage] = h
+		}
 	}
 	for i := range l.Entries {
 		e := &l.Entries[i]
-		if suspect[e.Lineage] {
-			e.Doubts = e.reasons()
+		if h := suspect[e.Lineage]; h != nil {
+			if e.Doubts = e.reasons(); len(e.Doubts) == 0 { // it is unsigned, and others are not
+				e.Doubts = h.doubts()
+			}
 		}
 		e.Doubts, e.Sig.By = orEmpty(e.Doubts), orEmpty(e.Sig.By)
 	}

@@ -52,6 +52,8 @@ type Manifest struct {
 	Sealed   Sealed   `json:"sealed"`
 	ReadBack ReadBack `json:"read_back"`
 	Suspect  Suspect  `json:"suspect"`
+	// Alone is there where the first backup of the lineage saw no other, until a person has accepted that.
+	Alone *Alone `json:"alone,omitzero"`
 	// RecipientsChanged is there until a person has accepted that backups are sealed to others than before.
 	RecipientsChanged *RecipientsChanged `json:"recipients_changed,omitzero"`
 
@@ -217,6 +219,9 @@ func (m *Manifest) normalize() {
 	if c := m.RecipientsChanged; c != nil {
 		m.RecipientsChanged = &RecipientsChanged{c.Since, orEmpty(c.Before)} // the caller's is not touched
 	}
+	if a := m.Alone; a != nil {
+		m.Alone = &Alone{a.Finished.UTC().Truncate(time.Millisecond), a.LiveKeys}
+	}
 	m.Source.Members = append([]Member{}, m.Source.Members...)
 	for i := range m.Source.Members {
 		m.Source.Members[i].PeerURLs = orEmpty(m.Source.Members[i].PeerURLs)
@@ -263,6 +268,7 @@ func (m *Manifest) check() error {
 		{m.Plain.Size > 0 && isSHA256(m.Plain.SHA256), "plain"},
 		{m.Sealed.Size > 0 && isSHA256(m.Sealed.SHA256), "sealed"},
 		{m.Sealed.HeaderSHA256 == "" || isSHA256(m.Sealed.HeaderSHA256), "sealed.header_sha256"},
+		{m.Alone == nil || !m.Alone.Finished.IsZero() && m.Alone.LiveKeys >= 0, "alone"},
 		{m.RecipientsChanged == nil || validID(m.RecipientsChanged.Since), "recipients_changed"},
 	} {
 		if !c.ok {

@@ -126,9 +126,11 @@ func TestManifestFieldsKeepTheirNames(t *testing.T) {
 		`"encryption_keys":[{"provider":"aescbc","name":"key1","values":17}],"plain":{"size":2147483648,"sha256":"HASH","etcd_trailer_ok":true},` +
 		`"sealed":{"key":"v1/prod/snapshots/20261120T145000Z-r123456-7f3a9c.db.zst.age","size":268435456,"sha256":"HASH","compression":"zstd",` +
 		`"stanzas":["mlkem768x25519"],"recipients":["0123456789abcdef"],"header_sha256":"HASH"},"read_back":{"mode":"always","ok":true},` +
-		`"suspect":{"reasons":["a <reason> & \"more\""],"unseen":false},` +
+		`"suspect":{"reasons":["a <reason> & \"more\""],"unseen":false},"alone":{"finished":"2026-10-01T00:00:09Z","live_keys":5},` +
 		`"recipients_changed":{"since":"20261120T143500Z-r123000-aaaaaa","before":["fedcba9876543210"]},"raw":false,"pre_upgrade":true,"tool_version":"v0.1.0"}` + "\n"
-	got := strings.ReplaceAll(string(encode(t, sample(id1))), strings.Repeat("0123456789abcdef", 4), "HASH")
+	m := sample(id1)
+	m.Alone = &Alone{time.Date(2026, 10, 1, 2, 0, 9, 0, time.FixedZone("here", 7200)), 5}
+	got := strings.ReplaceAll(string(encode(t, m)), strings.Repeat("0123456789abcdef", 4), "HASH")
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}

@@ -76,7 +76,7 @@ func (l Listing) recipientsChanged(m Manifest) *RecipientsChanged {
 	return &RecipientsChanged{since, before}
 }
 
-// credible are the backups that may say whom backups are sealed to: where some are signed by a trusted key, those only. Anyone
+// credible are the backups that may say where the chain ends and whom backups are sealed to: where some are signed by a trusted key, those only. Anyone
 // who can write to the bucket could otherwise put his own recipients before the change.
 func (l Listing) credible() []Entry {
 	trusted := slices.DeleteFunc(slices.Clone(l.Entries), func(e Entry) bool { return !e.Sig.Trusted })

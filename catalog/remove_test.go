@@ -139,11 +139,11 @@ func TestARemovalThatStopsAnywhereLeavesTheWholeBackupOrNone(t *testing.T) {
 		d.fail = nil
 		d.age = func(key string) time.Time {
 			if strings.Contains(key, string(e.ID)) {
-				return day0().Add(-OrphanAge - time.Second)
+				return day0()
 			}
-			return day0()
+			return day0().Add(OrphanAge + time.Second)
 		}
-		for _, o := range orphans(t, []Named{s}, day0()) {
+		for _, o := range orphans(t, []Named{s}, day0().Add(OrphanAge+time.Second)) {
 			if err := s.Delete(t.Context(), o); err != nil {
 				t.Fatal(err)
 			}

@@ -54,6 +54,14 @@ type Report struct {
 	made time.Time
 }
 
+// Made tells when it was made: as it says, but not later than any store got it.
+func (r Report) Made() time.Time {
+	if r.made.IsZero() { // not from a store
+		return r.Time
+	}
+	return r.made
+}
+
 // SinkResult is the outcome in one sink.
 type SinkResult struct {
 	Sink  string `json:"sink"` // Named.Name

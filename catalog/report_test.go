@@ -259,6 +259,24 @@ func TestDamageFoundSinkBySinkIsRemembered(t *testing.T) {
 	}
 }
 
+// TestDamageInOneSinkIsRememberedHoweverOftenAnotherIsVerified: somebody has stopped verifying the one in which it was found.
+func TestDamageInOneSinkIsRememberedHoweverOftenAnotherIsVerified(t *testing.T) {
+	t.Parallel()
+	a, b := Named{"mem:a", mem.New()}, Named{"mem:b", mem.New()}
+	id := backupAt(t, []Named{a, b}, 0, 0xa, 100, 1000, key{})
+	bad := reportAt(id, 1, ReportVerify, false, false)
+	bad.Sinks = []SinkResult{{Sink: "mem:a"}}
+	report(t, a, bad)
+	for night := range 40 {
+		r := reportAt(id, 2+night, ReportVerify, true, false)
+		r.Sinks = []SinkResult{{Sink: "mem:b", OK: true}}
+		report(t, b, r)
+	}
+	if e := list(t, []Named{a, b}, Trust{}).Entries[0]; len(e.Faults()) != 1 || e.Faults()[0].Sink != "mem:a" {
+		t.Errorf("faults %v", e.Faults())
+	}
+}
+
 // TestAReportThatWasWrittenOverProvesNothing: what it said may have been that the backup is damaged.
 func TestAReportThatWasWrittenOverProvesNothing(t *testing.T) {
 	t.Parallel()

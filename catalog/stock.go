@@ -25,8 +25,8 @@ type SinkStock struct {
 	Sink Named
 	// Names are the keys of manifests and marks. While none comes or goes, nothing was decided anew.
 	Names map[string]bool
-	// Sizes are those of the payloads whose manifest is here, in bytes.
-	Sizes map[ID]int64
+	// Sizes are those of the payloads whose manifest is here, in bytes, by their keys.
+	Sizes map[string]int64
 	// Newest is when the newest object was put by the store's clock, which is at least that late. Zero if there is none.
 	Newest time.Time
 	// Hidden are the backups whose manifest is behind a delete marker: not removed by us, who remove what is behind, too.
@@ -43,7 +43,7 @@ func TakeStock(ctx context.Context, ss []Named, cluster string) (*Stock, error) 
 	st := &Stock{cluster, make([]SinkStock, len(ss))}
 	g, ctx := errgroup.WithContext(ctx)
 	for i := range ss {
-		st.Sinks[i] = SinkStock{Sink: ss[i], Sizes: make(map[ID]int64), Hidden: make(map[ID]bool), manifests: make(map[ID]bool), hiddenMarks: make(map[string]bool)}
+		st.Sinks[i] = SinkStock{Sink: ss[i], Sizes: make(map[string]int64), Hidden: make(map[ID]bool), manifests: make(map[ID]bool), hiddenMarks: make(map[string]bool)}
 		g.Go(func() error { return st.Sinks[i].fill(ctx, cluster) })
 	}
 	if err := g.Wait(); err != nil {
@@ -76,7 +76,7 @@ func (k *SinkStock) fill(ctx context.Context, cluster string) (err error) {
 		}
 		seen(o)
 		if id, ok := ownerOf(o.Key, payloads(cluster)); ok && k.manifests[id] {
-			k.Sizes[id] = max(k.Sizes[id], o.Size)
+			k.Sizes[o.Key] = o.Size
 		}
 	}
 	v, ok := k.Sink.Sink.(sinks.Versioned)
@@ -177,7 +177,7 @@ func (st *Stock) Anywhere(id ID) bool {
 // Whole reports whether a sink holds the backup's manifest and a payload of the right size.
 func (st *Stock) Whole(e Entry) bool {
 	for _, k := range st.Sinks {
-		if size, ok := k.Sizes[e.ID]; ok && size == e.Manifest.Sealed.Size {
+		if size, ok := k.Sizes[e.Manifest.Sealed.Key]; ok && size == e.Manifest.Sealed.Size {
 			return true
 		}
 	}
@@ -187,7 +187,7 @@ func (st *Stock) Whole(e Entry) bool {
 // Lacking are the copies whose payload is missing or of the wrong size.
 func (st *Stock) Lacking(e Entry) (all []Fault) {
 	for _, k := range st.Sinks {
-		size, ok := k.Sizes[e.ID]
+		size, ok := k.Sizes[e.Manifest.Sealed.Key]
 		if slices.Contains(e.Sinks, k.Sink.Name) {
 			all = append(all, lacking(e, k.Sink.Name, size, ok)...)
 		}

@@ -362,6 +362,10 @@ func TestABackupWithoutItsPayloadCountsForNothing(t *testing.T) {
 			if err := s.Delete(t.Context(), catalog.SealedKey("prod", id, true)); err != nil {
 				t.Fatal(err)
 			}
+			// What somebody put aside is not where a restore looks.
+			if err := s.Put(t.Context(), catalog.SealedKey("prod", id, true)+".aside", bytes.NewReader([]byte("sealed")), 6); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
 	if err := h.ss[0].Delete(t.Context(), catalog.SealedKey("prod", ids[3], true)); err != nil {

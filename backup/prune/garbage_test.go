@@ -241,7 +241,7 @@ func TestASinkThatLagsBehindIsNotEmptied(t *testing.T) {
 	kept := h.backups(t, 4)
 	h.ss = both
 	plan := h.look(t, retention.Policy{Last: 2, Floor: 1, All: true})
-	if warned := strings.Join(plan.Warnings, "\n"); !strings.Contains(warned, "mem:1 would have no backup left") || !strings.Contains(warned, string(old[2])) {
+	if warned := strings.Join(plan.Warnings, "\n"); !strings.Contains(warned, "mem:1 would have no whole backup left") || !strings.Contains(warned, string(old[2])) {
 		t.Errorf("warnings: %s", warned)
 	}
 	if _, err := plan.Apply(t.Context()); err != nil {
@@ -260,5 +260,42 @@ func TestASinkThatLagsBehindIsNotEmptied(t *testing.T) {
 	}
 	if left := h.left(t, 1); len(left) != 1 || left[0] == old[2] {
 		t.Errorf("left %q", left)
+	}
+}
+
+// TestASinkIsNotEmptiedOfItsWholeCopies: of those that are kept it has only the manifest, or a copy that a verification found damaged, and so it is of one
+// of those that would go.
+func TestASinkIsNotEmptiedOfItsWholeCopies(t *testing.T) {
+	t.Parallel()
+	for name, spoil := range map[string]func(t *testing.T, s catalog.Named, id catalog.ID){
+		"missing": func(t *testing.T, s catalog.Named, id catalog.ID) {
+			if err := s.Delete(t.Context(), catalog.SealedKey("prod", id, true)); err != nil {
+				t.Fatal(err)
+			}
+		},
+		"found damaged": func(t *testing.T, s catalog.Named, id catalog.ID) {
+			bad := catalog.Report{Report: catalog.ReportVerify, ID: id, Cluster: "prod", Time: time.Now(), Sinks: []catalog.SinkResult{{Sink: s.Name}}}
+			if err := catalog.PutReport(t.Context(), s, bad); err != nil {
+				t.Fatal(err)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := newHouse(2)
+			ids := h.backups(t, 6)
+			for _, id := range ids[3:] {
+				spoil(t, h.ss[1], id)
+			}
+			plan := h.look(t, retention.Policy{Last: 2, Floor: 1, All: true})
+			if warned := strings.Join(plan.Warnings, "\n"); !strings.Contains(warned, "mem:1 would have no whole backup left") {
+				t.Errorf("warnings: %s", warned)
+			}
+			var gone []catalog.ID
+			for _, l := range plan.Removals() {
+				gone = append(gone, l.Entry.ID)
+			}
+			same(t, "removed", []catalog.ID{ids[0], ids[1], ids[3]}, gone)
+		})
 	}
 }

@@ -118,10 +118,10 @@ func (w *world) prune(c *count) error {
 	if w.chance(20) {
 		p.now = w.now.Add(w.between(-400*24*time.Hour, 400*24*time.Hour))
 	}
-	sizes := make(map[catalog.ID]int64)
+	sizes := make(map[string]int64)
 	for _, e := range w.entries {
 		if !w.lost[e.ID] {
-			sizes[e.ID] = 1000
+			sizes[e.Manifest.Sealed.Key] = 1000
 		}
 	}
 	p.stock.Sinks = []catalog.SinkStock{{Sizes: sizes}}

@@ -31,8 +31,6 @@ func (p *Plan) backups() []retention.Backup {
 			all[i].Excluded = fmt.Sprintf("something beside it cannot be read: %v", problem)
 		case e.Dispute() != nil:
 			all[i].Excluded = e.Dispute().Error()
-		case len(e.Blind) > 0 && len(e.Doubts) > 0 && e.ID == e.Lineage.First:
-			all[i].Excluded = "it shows that its lineage began without a look at the older one, and stays until one of the two is accepted"
 		case p.o.Trust.Verifiers != nil && !e.Sig.Trusted:
 			all[i].Excluded = "not signed by a trusted key, so neither counted nor removed"
 		}
@@ -96,24 +94,30 @@ func (p *Plan) unseen() (newest catalog.ID, why string) {
 	return newest, why
 }
 
-// leaveSome keeps the newest backup of every sink that would have none left: it has missed those that are kept, and until it gets them it is better
-// off with an old one than with nothing.
+// leaveSome keeps the newest whole copy of every sink that would have none left: it has missed those that are kept, or lost them, and until it gets
+// them it is better off with an old one than with nothing.
 func (p *Plan) leaveSome() {
 	for _, k := range p.stock.Sinks {
-		newest := -1
-		stays := slices.ContainsFunc(p.Lines, func(l Line) bool { return l.Verdict != retention.Remove && slices.Contains(l.Sinks, k.Sink.Name) })
+		newest, stays := -1, false
 		for i, l := range p.Lines {
-			if slices.Contains(l.Sinks, k.Sink.Name) && l.Broken() == "" {
-				newest = i
+			if p.whole(l, k.Sink.Name) {
+				newest, stays = i, stays || l.Verdict != retention.Remove
 			}
 		}
 		if stays || newest < 0 {
 			continue
 		}
-		reason := fmt.Sprintf("%s would have no backup left: it lacks those that are kept", k.Sink.Name)
+		reason := fmt.Sprintf("%s would have no whole backup left: it lacks those that are kept", k.Sink.Name)
 		p.Lines[newest].Decision = retention.Decision{ID: p.Lines[newest].Decision.ID, Verdict: retention.Keep, Reasons: []string{reason}}
 		p.warnf("%s; %s stays until it has newer ones: `lifeboat copy` brings them", reason, p.Lines[newest].Entry.ID)
 	}
+}
+
+// whole reports whether, as far as is known, a backup could be restored from one sink alone.
+func (p *Plan) whole(l Line, sink string) bool {
+	e := l.Entry
+	e.Lacking = p.stock.Lacking(e)
+	return slices.Contains(e.Sinks, sink) && e.Broken() == "" && !slices.ContainsFunc(e.Faults(), func(f catalog.Fault) bool { return f.Sink == sink })
 }
 
 // describe is what the manifest, the marks and the reports say.

@@ -114,6 +114,7 @@ func look(ctx context.Context, o Options, due []Line) (*Plan, error) {
 			p.Lines[i].Decision = retention.Decision{ID: l.Decision.ID, Verdict: retention.Remove}
 		}
 	}
+	p.leaveSome()
 	return p, p.check()
 }
 
@@ -148,7 +149,6 @@ func (p *Plan) decide() {
 	for i, d := range p.o.Policy.Plan(p.now, backups) {
 		p.Lines[i] = Line{p.Listing.Entries[i], d}
 	}
-	p.leaveSome()
 	listed := make(map[catalog.ID]bool)
 	for _, e := range p.Listing.Entries {
 		listed[e.ID] = true

@@ -1,11 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -205,6 +207,21 @@ func (c *copying) compare(ctx context.Context, chosen []catalog.Entry) {
 		if len(e.Doubts) == 0 && suspect[e.ID] {
 			c.g.warnf("%s is suspect in %s, because the backup by which its lineage was accepted is not there; copy that too, or accept it there", e.ID, c.copier.To.Name)
 		}
+	}
+	c.tellOverlooked(there)
+}
+
+// tellOverlooked warns where what was at the destination began without a look at what is there beside it now, and does not continue it.
+func (c *copying) tellOverlooked(there catalog.Listing) {
+	for _, e := range there.Entries {
+		copied := slices.ContainsFunc(c.results, func(r copiedJSON) bool { return r.ID == e.ID })
+		newest := slices.ContainsFunc(there.Lineages(), func(h catalog.LineageState) bool { return h.Newest == e.ID })
+		if copied || !newest || len(e.Doubts) == 0 || len(e.Blind) == 0 {
+			continue
+		}
+		latest, _, _ := there.Resolve("latest", c.g.now()) // "" if there is none
+		c.g.warnf("%s is suspect in %s beside what was copied there: %s; `latest` means %s there now", e.ID, c.copier.To.Name, strings.Join(e.Blind, "; "), cmp.Or(latest.ID, "none"))
+		fmt.Fprintf(c.g.err, "lifeboat: hint: if it follows what was copied: lifeboat accept %s --sink %s\n", e.ID, c.copier.To.Name)
 	}
 }
 

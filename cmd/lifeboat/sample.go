@@ -27,8 +27,8 @@ func parseSample(text string) (float64, error) {
 func sample(entries []catalog.Entry, share float64, deep bool) []catalog.Entry {
 	last := func(e catalog.Entry) (at time.Time) {
 		for _, r := range e.Reports {
-			if r.Report == catalog.ReportVerify && (!deep || r.Deep || r.Unopened) && r.Time.After(at) {
-				at = r.Time
+			if r.Report == catalog.ReportVerify && (!deep || r.Deep || r.Unopened) && r.Made().After(at) {
+				at = r.Made()
 			}
 		}
 		return at

@@ -2,10 +2,12 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"testing"
 	"time"
 
 	"github.com/lifeboat-dr/lifeboat/catalog"
+	"github.com/lifeboat-dr/lifeboat/sinks/mem"
 )
 
 // TestSamplesAreFair: whatever the share and the history, so many runs as the share says look at every backup.
@@ -51,5 +53,35 @@ func TestSamplesAreFair(t *testing.T) {
 		if _, err := parseSample(bad); err == nil {
 			t.Errorf("%q is a share", bad)
 		}
+	}
+}
+
+// TestAVerificationDatedInTheFutureDoesNotPutOffTheNext: the host's clock ran ahead, and the backup would not be read again before that date.
+func TestAVerificationDatedInTheFutureDoesNotPutOffTheNext(t *testing.T) {
+	t.Parallel()
+	store := catalog.Named{Name: "mem:a", Sink: mem.New()}
+	note, err := os.ReadFile("../../catalog/testdata/format1.note")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, _, err := catalog.Decode(note, catalog.Trust{})
+	if err == nil {
+		err = catalog.Commit(t.Context(), store, note)
+	}
+	ahead := catalog.Report{Report: catalog.ReportVerify, ID: m.ID, Cluster: m.Cluster, Time: time.Now().AddDate(1, 0, 0), OK: true}
+	if err == nil {
+		err = catalog.PutReport(t.Context(), store, ahead)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := catalog.List(t.Context(), []catalog.Named{store}, m.Cluster, catalog.Trust{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := catalog.Entry{Manifest: catalog.Manifest{ID: "20990101T000000Z-r1-000000"}}
+	other.Reports = []catalog.Report{{Report: catalog.ReportVerify, Time: time.Now().AddDate(0, 1, 0)}}
+	if picked := sample(append(l.Entries, other), 0.5, false); picked[0].ID != m.ID {
+		t.Errorf("a month from now %s is read, and not %s", picked[0].ID, m.ID)
 	}
 }
