@@ -291,6 +291,16 @@ func (c *Cluster) Await(t testing.TB, members ...int) {
 	}
 }
 
+// Change changes how the i-th member is started the next time.
+func (c *Cluster) Change(i int, how func(*member.Spec)) { how(&c.specs[i]) }
+
+// Launch starts the i-th member again on the data it has and does not wait for it: one that cannot reach the others never serves
+// a linearizable read.
+func (c *Cluster) Launch(t testing.TB, i int) {
+	t.Helper()
+	c.launch(t, i)
+}
+
 // Process is the i-th member's process, for a test that wants to do something else to it.
 func (c *Cluster) Process(i int) *member.Process { return c.procs[i] }
 

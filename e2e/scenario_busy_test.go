@@ -1,0 +1,162 @@
+package e2e
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.uber.org/zap"
+
+	"github.com/lifeboat-dr/lifeboat/e2e/lab"
+	"github.com/lifeboat-dr/lifeboat/internal/kubedata"
+)
+
+// TestABackupIsWholeWhateverTheClusterDoesMeanwhile takes backups through a line so slow that each needs several seconds, of a cluster that is
+// written to, whose leader moves, whose history is compacted, and whose members die in the middle of the stream.
+func TestABackupIsWholeWhateverTheClusterDoesMeanwhile(t *testing.T) {
+	t.Parallel()
+	s := newScene(t, lab.ClusterOptions{Version: "3.6", TLS: true, Args: []string{"--heartbeat-interval=50", "--election-timeout=500"}},
+		kubedata.Options{Keys: 600, Bytes: 5 << 20, Seed: 12})
+	conf := s.ClientTLS(t)
+	slow := func(_ int, r *relay) { r.rate = 2 << 20 }
+	t.Run("the leader moves every second", func(t *testing.T) {
+		line := relays(t, s.Cluster, slow)
+		writes := s.meanwhile(t, 20*time.Millisecond, s.write)
+		moves := s.meanwhile(t, time.Second, func(ctx context.Context, c *clientv3.Client, _ int64) error {
+			return s.moveLeader(ctx, c, conf, func(i int) int { return (i + 1) % len(s.Members()) })
+		})
+		b := s.backup(t, urlsOf(line)...)
+		if n := moves(); n < 2 {
+			t.Errorf("the leader moved %d times", n)
+		}
+		if n := writes(); n < 10 || b.Revision < b.LinearizableRevision {
+			t.Errorf("%d writes; revision %d, linearizable %d", n, b.Revision, b.LinearizableRevision)
+		}
+		s.comesBack(t, "3.6", b)
+	})
+	t.Run("history is compacted every 100 ms", func(t *testing.T) {
+		line := relays(t, s.Cluster, slow)
+		writes := s.meanwhile(t, 20*time.Millisecond, s.write)
+		compactions := s.meanwhile(t, 100*time.Millisecond, s.compact)
+		b := s.backup(t, urlsOf(line)...)
+		if n, m := compactions(), writes(); n < 5 || m < 10 {
+			t.Errorf("%d compactions, %d writes", n, m)
+		}
+		if b.HashKV.CompactRevision == 0 {
+			t.Error("nothing of it was compacted")
+		}
+		s.comesBack(t, "3.6", b)
+	})
+	s.whole(t)
+	t.Run("the source dies in the middle", func(t *testing.T) {
+		const after = 2 << 20
+		died := make(chan int, 1)
+		var line []*relay
+		line = relays(t, s.Cluster, func(i int, r *relay) {
+			r.at = func(passed int64) {
+				if passed < after {
+					return
+				}
+				select {
+				case died <- i: // the first; the next one is passed whole
+					s.Kill(t, i)
+					r.cut()
+				default:
+				}
+			}
+		})
+		b := s.backup(t, urlsOf(line)...)
+		dead := <-died
+		from := slices.Index(urlsOf(line), b.Source.Endpoint)
+		if from < 0 || from == dead || b.Source.MemberName != s.Members()[from].Name {
+			t.Fatalf("the source is said to be %+v, and %s was killed", b.Source, s.Members()[dead].Name)
+		}
+		if n := line[from].passed.Load(); n < b.Plain.Size {
+			t.Errorf("%d bytes of %d came from %s: it was not begun from zero", n, b.Plain.Size, b.Source.MemberName)
+		}
+		mustSay(t, "backup", b.said, `endpoint=`+line[dead].url)
+		s.comesBack(t, "3.6", b)
+		s.Start(t, dead)
+	})
+	s.whole(t)
+}
+
+// meanwhile does something again and again until the returned function is called, which tells how often it succeeded.
+func (s *scene) meanwhile(t *testing.T, every time.Duration, do func(ctx context.Context, c *clientv3.Client, n int64) error) (stop func() int64) {
+	t.Helper()
+	c := s.Client(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	var done atomic.Int64
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for ctx.Err() == nil {
+			short, stop := context.WithTimeout(ctx, 5*time.Second)
+			if do(short, c, done.Load()) == nil {
+				done.Add(1)
+			}
+			stop()
+			select {
+			case <-ctx.Done():
+			case <-time.After(every):
+			}
+		}
+	})
+	stop = sync.OnceValue(func() int64 {
+		cancel()
+		wg.Wait()
+		return done.Load()
+	})
+	t.Cleanup(func() { stop() })
+	return stop
+}
+
+func (s *scene) write(ctx context.Context, c *clientv3.Client, n int64) error {
+	_, err := c.Put(ctx, fmt.Sprintf("/registry/configmaps/default/meanwhile-%d", n%50), fmt.Sprintf("value %d", n))
+	return err
+}
+
+func (s *scene) compact(ctx context.Context, c *clientv3.Client, _ int64) error {
+	got, err := c.Get(ctx, "x")
+	if err != nil {
+		return err
+	}
+	_, err = c.Compact(ctx, got.Header.Revision)
+	return err
+}
+
+// moveLeader has the leader hand over to the member that next chooses by the leader's place.
+func (s *scene) moveLeader(ctx context.Context, c *clientv3.Client, conf *tls.Config, next func(leader int) int) error {
+	ids := make([]uint64, len(s.Members()))
+	leader := -1
+	for i, m := range s.Members() {
+		st, err := c.Status(ctx, m.ClientURL)
+		if err != nil {
+			return err
+		}
+		if ids[i] = st.Header.MemberId; st.Leader == ids[i] {
+			leader = i
+		}
+	}
+	if leader < 0 {
+		return errors.New("no member leads")
+	}
+	to := next(leader)
+	if to == leader {
+		return nil
+	}
+	// Only the leader itself can hand over.
+	one, err := clientv3.New(clientv3.Config{Endpoints: []string{s.Members()[leader].ClientURL}, TLS: conf, Logger: zap.NewNop()})
+	if err != nil {
+		return err
+	}
+	defer one.Close()
+	_, err = one.MoveLeader(ctx, ids[to])
+	return err
+}
