@@ -37,6 +37,7 @@ type Member struct {
 	PeerURLs   []string `json:"peer_urls"`
 	ClientURLs []string `json:"client_urls"`
 	Learner    bool     `json:"learner,omitempty"`
+	Version    string   `json:"version,omitempty"` // of its etcd; "" if it was not asked or did not answer
 }
 
 // An Alarm is raised by one member, or by the cluster where it cannot tell which (MemberID 0). Kind is NOSPACE or CORRUPT.
@@ -225,11 +226,25 @@ func (c *Cluster) listMembers(ctx context.Context, s *Survey, answers []*answer)
 		if err != nil {
 			continue
 		}
+		versions := versionsOf(answers)
 		for _, m := range got.GetMembers() {
-			s.Members = append(s.Members, Member{m.GetName(), m.GetID(), m.GetPeerURLs(), m.GetClientURLs(), m.GetIsLearner()})
+			s.Members = append(s.Members, Member{
+				Name: m.GetName(), ID: m.GetID(), PeerURLs: m.GetPeerURLs(), ClientURLs: m.GetClientURLs(), Learner: m.GetIsLearner(), Version: versions[m.GetID()],
+			})
 		}
 		return
 	}
+}
+
+// versionsOf are the versions of those that told, by member.
+func versionsOf(answers []*answer) map[uint64]string {
+	all := map[uint64]string{}
+	for _, a := range answers {
+		if a.err == nil {
+			all[a.status.GetHeader().GetMemberId()] = a.status.GetVersion()
+		}
+	}
+	return all
 }
 
 func (c *Cluster) memberList(ctx context.Context, l *link, linearizable bool) (*pb.MemberListResponse, error) {
