@@ -64,6 +64,7 @@ func repository(t testing.TB) string {
 // A desk is where a page's commands are run: a folder with bin/lifeboat, a cluster for the page's addresses, and folders of the
 // test's own for the page's. Nothing else of what is written in the page is changed.
 type desk struct {
+	node    string // the folder of the node that it stands for; "" if none
 	dir     string
 	env     []string
 	replace *strings.Replacer

@@ -11,7 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -124,15 +124,7 @@ func decode(t testing.TB, text string, into any) {
 // newNames is a value for --initial-cluster: other names, ports and peer scheme (http) than the source's.
 func newNames(t *testing.T, n int) string {
 	t.Helper()
-	ports, err := member.FreePorts(n)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var all []string
-	for i, port := range ports {
-		all = append(all, fmt.Sprintf("node-%c=http://127.0.0.1:%d", 'a'+i, port))
-	}
-	return strings.Join(all, ",")
+	return newCluster(t, "http", "node", n)
 }
 
 // boot starts etcd of the version on every restored directory with exactly the flags that were printed, but for the client URLs, which the manifest
@@ -152,8 +144,8 @@ func boot(t *testing.T, version string, r restoredCluster) *clientv3.Client {
 	return awaitAll(t, nil, endpoints...)
 }
 
-// startPrinted starts etcd on flags that a restore has printed, until the end of the test.
-func startPrinted(t *testing.T, version, name string, flags ...string) {
+// startPrinted starts etcd on flags that a restore has printed, until the end of the test or until it is killed.
+func startPrinted(t *testing.T, version, name string, flags ...string) (kill func()) {
 	t.Helper()
 	log, err := os.Create(filepath.Join(t.TempDir(), name+".log"))
 	if err != nil {
@@ -164,15 +156,19 @@ func startPrinted(t *testing.T, version, name string, flags ...string) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
+	kill = sync.OnceFunc(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
 	t.Cleanup(func() {
-		cmd.Process.Kill()
-		cmd.Wait()
+		kill()
 		if t.Failed() {
 			tail, _ := os.ReadFile(log.Name())
 			t.Logf("%s: %s", name, tail[max(0, len(tail)-2000):])
 		}
 		log.Close()
 	})
+	return kill
 }
 
 // awaitAll returns a client of all these members once each answers a linearizable read.

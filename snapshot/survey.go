@@ -99,7 +99,7 @@ func (c *Cluster) Survey(ctx context.Context) (*Survey, error) {
 		wg.Go(func() { c.readRevision(ctx, answers[i]) })
 	}
 	wg.Wait()
-	r0, quorum := highest(answers)
+	r0, _ := highest(answers)
 	for _, a := range answers {
 		wg.Go(func() { c.readStatus(ctx, a, r0) })
 	}
@@ -110,17 +110,18 @@ func (c *Cluster) Survey(ctx context.Context) (*Survey, error) {
 	if err := refused(answers); err != nil {
 		return nil, err
 	}
-	s := &Survey{Quorum: quorum, R0: r0}
+	s := &Survey{}
+	if err := c.identify(ctx, s, answers); err != nil {
+		return nil, err
+	}
+	s.R0, s.Quorum = highest(answers)
 	for _, a := range answers {
-		if a.read != nil && !quorum {
+		if a.read != nil && !s.Quorum {
 			s.Unread = append(s.Unread, a.link.explain(a.read))
 		}
 	}
 	for _, f := range c.failed {
 		s.Excluded = append(s.Excluded, Exclusion{f.Endpoint, f.Err.Error(), f})
-	}
-	if err := s.identify(answers); err != nil {
-		return nil, err
 	}
 	c.listMembers(ctx, s, answers)
 	s.sort(answers)
@@ -195,24 +196,6 @@ func (c *Cluster) status(ctx context.Context, l *link) (*pb.StatusResponse, *End
 		return nil, l.explain(withCause(ctx, err))
 	}
 	return got, nil
-}
-
-// identify checks that all answers come from one cluster.
-func (s *Survey) identify(answers []*answer) error {
-	first := ""
-	for _, a := range answers {
-		if a.err != nil {
-			continue
-		}
-		id := a.status.GetHeader().GetClusterId()
-		if first == "" {
-			s.ClusterID, first = id, a.link.url
-		}
-		if id != s.ClusterID {
-			return configError("the endpoints belong to different clusters: %s to %x, %s to %x", first, s.ClusterID, a.link.url, id)
-		}
-	}
-	return nil
 }
 
 // listMembers asks for the member list, the leader's word if there is quorum, any member's own otherwise. A survey is worth
