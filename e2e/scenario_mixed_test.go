@@ -20,7 +20,7 @@ func TestMixedVersionsAndLostQuorumAreOnRecord(t *testing.T) {
 		s.Start(t, i)
 	}
 	s.whole(t)
-	b := s.recorded(t, s.backup(t).ID)
+	b := s.recordedAs(t, "default", s.backup(t).ID)
 	want := map[string]string{"m1": "3.7.", "m2": "3.7.", "m3": "3.6."}
 	if !b.Quorum || len(b.Source.Members) != 3 {
 		t.Errorf("recorded are %+v", b)
@@ -42,7 +42,7 @@ func TestMixedVersionsAndLostQuorumAreOnRecord(t *testing.T) {
 	if all := s.stored(t); len(all) != 1 {
 		t.Errorf("stored are %v", all)
 	}
-	b = s.recorded(t, takenBy(t, s.try(t, nil, "--allow-no-quorum").must(t, 3)).ID)
+	b = s.recordedAs(t, "default", takenBy(t, s.try(t, nil, "--allow-no-quorum").must(t, 3)).ID)
 	if b.Quorum || b.LinearizableRevision != 0 || b.Source.MemberName != "m3" {
 		t.Errorf("recorded are %+v", b)
 	}
@@ -52,12 +52,4 @@ func TestMixedVersionsAndLostQuorumAreOnRecord(t *testing.T) {
 		}
 	}
 	s.comesBack(t, "3.6", b)
-}
-
-// recorded is what `show -o json` says of a backup.
-func (s *scene) recorded(t *testing.T, id string) taken {
-	t.Helper()
-	var b taken
-	decode(t, lifeboat(t, "show", id, "--sink", s.sink, "-o", "json").must(t, 0).stdout, &b)
-	return b
 }

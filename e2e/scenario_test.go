@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -39,7 +40,8 @@ type taken struct {
 		Revision        int64
 		CompactRevision int64 `json:"compact_revision"`
 	}
-	Plain struct{ Size int64 }
+	Plain   struct{ Size int64 }
+	Suspect struct{ Reasons []string }
 
 	said string // on stderr
 }
@@ -88,6 +90,23 @@ func takenBy(t *testing.T, r ran) taken {
 func (s *scene) stored(t *testing.T) []string {
 	t.Helper()
 	return listed(t, []string{"--sink", s.sink})
+}
+
+// storedAs are the ids of the backups of a cluster under this name.
+func (s *scene) storedAs(t *testing.T, cluster string) []string {
+	t.Helper()
+	if _, err := os.Stat(filepath.Join(s.bucket, "v1")); err != nil {
+		return nil // there was no backup yet
+	}
+	return listed(t, []string{"--sink", s.sink, "--cluster", cluster})
+}
+
+// recordedAs is what `show -o json` says of a backup.
+func (s *scene) recordedAs(t *testing.T, cluster, backup string) taken {
+	t.Helper()
+	var b taken
+	decode(t, lifeboat(t, "show", backup, "--cluster", cluster, "--sink", s.sink, "-o", "json").must(t, 0).stdout, &b)
+	return b
 }
 
 // comesBack restores a backup to three members with names and addresses of their own, and has each say over RPC that it holds what

@@ -149,7 +149,7 @@ func systemd(node, etcd string) supervisor {
 			return "", nil, err
 		}
 		cmd := exec.Command(etcd)
-		cmd.Env = append(os.Environ(), strings.Fields(string(text))...)
+		cmd.Env = append(os.Environ(), strings.Fields(strings.ReplaceAll(string(text), `"`, ""))...)
 		return string(generation), cmd, nil
 	}}
 }
