@@ -22,7 +22,7 @@ import (
 // written to, whose leader moves, whose history is compacted, and whose members die in the middle of the stream.
 func TestABackupIsWholeWhateverTheClusterDoesMeanwhile(t *testing.T) {
 	t.Parallel()
-	s := newScene(t, lab.ClusterOptions{Version: "3.6", TLS: true, Args: []string{"--heartbeat-interval=50", "--election-timeout=500"}},
+	s := newScene(t, lab.ClusterOptions{Version: "3.6", TLS: true},
 		kubedata.Options{Keys: 600, Bytes: 5 << 20, Seed: 12})
 	conf := s.ClientTLS(t)
 	slow := func(_ int, r *relay) { r.rate = 2 << 20 }
@@ -58,8 +58,7 @@ func TestABackupIsWholeWhateverTheClusterDoesMeanwhile(t *testing.T) {
 	t.Run("the source dies in the middle", func(t *testing.T) {
 		const after = 2 << 20
 		died := make(chan int, 1)
-		var line []*relay
-		line = relays(t, s.Cluster, func(i int, r *relay) {
+		line := relays(t, s.Cluster, func(i int, r *relay) {
 			r.at = func(passed int64) {
 				if passed < after {
 					return

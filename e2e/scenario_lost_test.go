@@ -24,7 +24,10 @@ func TestWhatIsLostComesBackFromTheBucket(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	mustSay(t, "backup of the one that is left", s.try(t, nil).must(t, 4).stderr, `the cluster has no quorum`)
+	mustSay(t, "backup of the one that is left", s.try(t, nil).must(t, 4).stderr, `lifeboat: error: the cluster has no quorum`, `lifeboat: hint: .*--allow-no-quorum`)
+	if all := s.stored(t); len(all) != 1 {
+		t.Errorf("stored are %v", all)
+	}
 	s.Kill(t, 0)
 
 	// As for Kubernetes: with the bump.

@@ -202,7 +202,7 @@ func (c *Cluster) status(ctx context.Context, l *link) (*pb.StatusResponse, *End
 // having without it: names are then missing.
 func (c *Cluster) listMembers(ctx context.Context, s *Survey, answers []*answer) {
 	for _, a := range answers {
-		if a.err != nil {
+		if a.err != nil || s.Quorum && a.read != nil { // who is cut off would be waited for in vain
 			continue
 		}
 		got, err := c.memberList(ctx, a.link, s.Quorum)
