@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -24,7 +25,7 @@ func TestEveryCommandOfTheRunbooksWorks(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, language := range []string{".md", ".zh-CN.md"} {
-		for _, page := range []string{"README", "restore-one-member-per-node", "restore-all-members", "upgrade-gone-wrong", "raw-database", "stale-backup"} {
+		for _, page := range pagesOfOneNode() {
 			t.Run(page+language, func(t *testing.T) { followRunbook(t, c, page+language) })
 		}
 	}
@@ -32,6 +33,25 @@ func TestEveryCommandOfTheRunbooksWorks(t *testing.T) {
 	c.Kill(t, 2)
 	for _, language := range []string{".md", ".zh-CN.md"} {
 		t.Run("quorum-lost"+language, func(t *testing.T) { followRunbook(t, c, "quorum-lost"+language) })
+	}
+}
+
+// pagesOfOneNode are the runbooks that are followed on a single node, while its cluster is whole.
+func pagesOfOneNode() []string {
+	return []string{"README", "restore-one-member-per-node", "restore-all-members", "upgrade-gone-wrong", "raw-database", "stale-backup"}
+}
+
+// TestEveryRunbookIsFollowedByATest keeps a new page from being believed.
+func TestEveryRunbookIsFollowedByATest(t *testing.T) {
+	t.Parallel()
+	// TestALostMemberIsReplacedByThePage and TestAClusterMovesToTLSByThePage need several nodes.
+	followed := append(pagesOfOneNode(), "quorum-lost", "member-lost", "moving-to-tls")
+	for _, page := range pages(t) {
+		name, runbook := strings.CutPrefix(page, "docs/runbooks/")
+		name = strings.TrimSuffix(strings.TrimSuffix(name, ".md"), ".zh-CN")
+		if runbook && !slices.Contains(followed, name) {
+			t.Errorf("%s is followed by no test", page)
+		}
 	}
 }
 

@@ -49,7 +49,7 @@ func TestABackupIsWholeWhateverTheClusterDoesMeanwhile(t *testing.T) {
 		if n, m := compactions(), writes(); n < 5 || m < 10 {
 			t.Errorf("%d compactions, %d writes", n, m)
 		}
-		if b.HashKV.CompactRevision == 0 {
+		if b.HashKV.CompactRevision <= 0 {
 			t.Error("nothing of it was compacted")
 		}
 		s.comesBack(t, "3.6", b)
