@@ -11,13 +11,16 @@ import (
 	"github.com/lifeboat-dr/lifeboat/e2e/lab"
 )
 
-// A relay stands before one member on the network, and passes on what both sides send, as fast as it is told to.
+// crawl is the rate of a slow relay in bytes a second: well above what counts as a stall.
+const crawl = 256 << 10
+
+// A relay stands before one member on the network, and passes on what both sides send.
 type relay struct {
 	url    string
 	member string // host:port
-	rate   int64  // bytes a second from the member; 0 is as many as come
 	passed atomic.Int64
-	at     func(passed int64) // called for what comes from the member, before it is passed on; may be nil
+	at     func(passed int64)      // called for what comes from the member, before it is passed on; may be nil
+	slow   func(passed int64) bool // whether it crawls now; may be nil
 
 	lis   net.Listener
 	mu    sync.Mutex
@@ -71,18 +74,18 @@ func (r *relay) serve() {
 	}
 }
 
-func (r *relay) pass(to, from net.Conn, slowly bool) {
+func (r *relay) pass(to, from net.Conn, answers bool) {
 	defer to.Close()
 	piece := make([]byte, 32<<10)
 	for {
 		n, err := from.Read(piece)
-		if n > 0 && slowly {
+		if n > 0 && answers {
 			passed := r.passed.Add(int64(n))
 			if r.at != nil {
 				r.at(passed)
 			}
-			if r.rate > 0 {
-				time.Sleep(time.Duration(n) * time.Second / time.Duration(r.rate))
+			if r.slow != nil && r.slow(passed) {
+				time.Sleep(time.Duration(n) * time.Second / crawl)
 			}
 		}
 		if n > 0 {

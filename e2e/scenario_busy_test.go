@@ -18,40 +18,44 @@ import (
 	"github.com/lifeboat-dr/lifeboat/internal/kubedata"
 )
 
-// TestABackupIsWholeWhateverTheClusterDoesMeanwhile takes backups through a line so slow that each needs several seconds, of a cluster that is
-// written to, whose leader moves, whose history is compacted, and whose members die in the middle of the stream.
+// TestABackupIsWholeWhateverTheClusterDoesMeanwhile takes backups of a cluster that is written to, whose leader moves, whose history is compacted, and
+// whose members die in the middle of the stream, over a line that crawls until enough of that has happened.
 func TestABackupIsWholeWhateverTheClusterDoesMeanwhile(t *testing.T) {
 	t.Parallel()
-	s := newScene(t, lab.ClusterOptions{Version: "3.6", TLS: true},
-		kubedata.Options{Keys: 600, Bytes: 5 << 20, Seed: 12})
+	s := newScene(t, lab.ClusterOptions{Version: "3.6", TLS: true}, kubedata.Options{Keys: 600, Bytes: 5 << 20, Seed: 12})
 	conf := s.ClientTLS(t)
-	slow := func(_ int, r *relay) { r.rate = 2 << 20 }
 	t.Run("the leader moves every second", func(t *testing.T) {
-		line := relays(t, s.Cluster, slow)
 		writes := s.meanwhile(t, 20*time.Millisecond, s.write)
 		moves := s.meanwhile(t, time.Second, func(ctx context.Context, c *clientv3.Client, _ int64) error {
 			return s.moveLeader(ctx, c, conf, func(i int) int { return (i + 1) % len(s.Members()) })
 		})
+		line := relays(t, s.Cluster, func(_ int, r *relay) { r.slow = moves.lessThan(3) })
+		before := writes.done.Load()
 		b := s.backup(t, urlsOf(line)...)
-		if n := moves(); n < 2 {
+		if n := moves.sinceBegan(); n < 3 {
 			t.Errorf("the leader moved %d times", n)
 		}
-		if n := writes(); n < 10 || b.Revision < b.LinearizableRevision {
-			t.Errorf("%d writes; revision %d, linearizable %d", n, b.Revision, b.LinearizableRevision)
+		if b.Revision < b.LinearizableRevision || writes.done.Load() == before {
+			t.Errorf("revision %d, linearizable %d", b.Revision, b.LinearizableRevision)
 		}
+		writes.stop()
+		moves.stop()
 		s.comesBack(t, "3.6", b)
 	})
 	t.Run("history is compacted every 100 ms", func(t *testing.T) {
-		line := relays(t, s.Cluster, slow)
 		writes := s.meanwhile(t, 20*time.Millisecond, s.write)
 		compactions := s.meanwhile(t, 100*time.Millisecond, s.compact)
+		line := relays(t, s.Cluster, func(_ int, r *relay) { r.slow = compactions.lessThan(10) })
+		before := writes.done.Load()
 		b := s.backup(t, urlsOf(line)...)
-		if n, m := compactions(), writes(); n < 5 || m < 10 {
-			t.Errorf("%d compactions, %d writes", n, m)
+		if n := compactions.sinceBegan(); n < 10 || writes.done.Load() == before {
+			t.Errorf("%d compactions", n)
 		}
 		if b.HashKV.CompactRevision <= 0 {
 			t.Error("nothing of it was compacted")
 		}
+		writes.stop()
+		compactions.stop()
 		s.comesBack(t, "3.6", b)
 	})
 	s.whole(t)
@@ -87,18 +91,25 @@ func TestABackupIsWholeWhateverTheClusterDoesMeanwhile(t *testing.T) {
 	s.whole(t)
 }
 
-// meanwhile does something again and again until the returned function is called, which tells how often it succeeded.
-func (s *scene) meanwhile(t *testing.T, every time.Duration, do func(ctx context.Context, c *clientv3.Client, n int64) error) (stop func() int64) {
+// A busy does something again and again, until it is told to stop.
+type busy struct {
+	done  atomic.Int64 // times that it succeeded
+	began atomic.Int64 // done when the stream was well under way; -1 before
+	stop  func()
+}
+
+func (s *scene) meanwhile(t *testing.T, every time.Duration, do func(ctx context.Context, c *clientv3.Client, n int64) error) *busy {
 	t.Helper()
 	c := s.Client(t)
 	ctx, cancel := context.WithCancel(t.Context())
-	var done atomic.Int64
+	b := &busy{}
+	b.began.Store(-1)
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		for ctx.Err() == nil {
 			short, stop := context.WithTimeout(ctx, 5*time.Second)
-			if do(short, c, done.Load()) == nil {
-				done.Add(1)
+			if do(short, c, b.done.Load()) == nil {
+				b.done.Add(1)
 			}
 			stop()
 			select {
@@ -107,13 +118,31 @@ func (s *scene) meanwhile(t *testing.T, every time.Duration, do func(ctx context
 			}
 		}
 	})
-	stop = sync.OnceValue(func() int64 {
+	b.stop = func() {
 		cancel()
 		wg.Wait()
-		return done.Load()
-	})
-	t.Cleanup(func() { stop() })
-	return stop
+	}
+	t.Cleanup(b.stop)
+	return b
+}
+
+// lessThan is for a relay, which crawls from the first MiB of the stream on until this has been done n times.
+func (b *busy) lessThan(n int64) func(passed int64) bool {
+	return func(passed int64) bool {
+		if passed < 1<<20 {
+			return false
+		}
+		b.began.CompareAndSwap(-1, b.done.Load())
+		return b.sinceBegan() < n
+	}
+}
+
+// sinceBegan is how often it was done while the stream was under way.
+func (b *busy) sinceBegan() int64 {
+	if b.began.Load() < 0 {
+		return 0
+	}
+	return b.done.Load() - b.began.Load()
 }
 
 func (s *scene) write(ctx context.Context, c *clientv3.Client, n int64) error {
