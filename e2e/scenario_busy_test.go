@@ -59,36 +59,39 @@ func TestABackupIsWholeWhateverTheClusterDoesMeanwhile(t *testing.T) {
 		s.comesBack(t, "3.6", b)
 	})
 	s.whole(t)
-	t.Run("the source dies in the middle", func(t *testing.T) {
-		const after = 2 << 20
-		died := make(chan int, 1)
-		line := relays(t, s.Cluster, func(i int, r *relay) {
-			r.at = func(passed int64) {
-				if passed < after {
-					return
-				}
-				select {
-				case died <- i: // the first; the next one is passed whole
-					s.Kill(t, i)
-					r.cut()
-				default:
-				}
-			}
-		})
-		b := s.backup(t, urlsOf(line)...)
-		dead := <-died
-		from := slices.Index(urlsOf(line), b.Source.Endpoint)
-		if from < 0 || from == dead || b.Source.MemberName != s.Members()[from].Name {
-			t.Fatalf("the source is said to be %+v, and %s was killed", b.Source, s.Members()[dead].Name)
-		}
-		if n := line[from].passed.Load(); n < b.Plain.Size {
-			t.Errorf("%d bytes of %d came from %s: it was not begun from zero", n, b.Plain.Size, b.Source.MemberName)
-		}
-		mustSay(t, "backup", b.said, `endpoint=`+line[dead].url)
-		s.comesBack(t, "3.6", b)
-		s.Start(t, dead)
-	})
+	t.Run("the source dies in the middle", s.diesInTheMiddle)
 	s.whole(t)
+}
+
+// diesInTheMiddle takes a backup whose source is killed after the first MiBs: the next member is used, from zero.
+func (s *scene) diesInTheMiddle(t *testing.T) {
+	const after = 2 << 20
+	died := make(chan int, 1)
+	line := relays(t, s.Cluster, func(i int, r *relay) {
+		r.at = func(passed int64) {
+			if passed < after {
+				return
+			}
+			select {
+			case died <- i: // the first; the next one is passed whole
+				s.Kill(t, i)
+				r.cut()
+			default:
+			}
+		}
+	})
+	b := s.backup(t, urlsOf(line)...)
+	dead := <-died
+	from := slices.Index(urlsOf(line), b.Source.Endpoint)
+	if from < 0 || from == dead || b.Source.MemberName != s.Members()[from].Name {
+		t.Fatalf("the source is said to be %+v, and %s was killed", b.Source, s.Members()[dead].Name)
+	}
+	if n := line[from].passed.Load(); n < b.Plain.Size {
+		t.Errorf("%d bytes of %d came from %s: it was not begun from zero", n, b.Plain.Size, b.Source.MemberName)
+	}
+	mustSay(t, "backup", b.said, `endpoint=`+line[dead].url)
+	s.comesBack(t, "3.6", b)
+	s.Start(t, dead)
 }
 
 // A busy does something again and again, until it is told to stop.

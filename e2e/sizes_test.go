@@ -44,33 +44,15 @@ func TestAClusterGrowsShrinksAndChangesItsSchemeByRestores(t *testing.T) {
 			t.Fatalf("%d members were made, want %s", len(r.Members), name)
 		}
 		stop()
+		endpoints, kill := startRestored(t, r, next.scheme, pair)
+		stop = kill
 		var conf *tls.Config
-		var certificates, reach []string
+		var reach []string
 		if next.scheme == "https" {
 			if conf, err = (transport.TLSInfo{CertFile: pair.Cert, KeyFile: pair.Key, TrustedCAFile: pair.CA}).ClientConfig(); err != nil {
 				t.Fatal(err)
 			}
-			for _, prefix := range []string{"--", "--peer-"} {
-				certificates = append(certificates, prefix+"client-cert-auth", prefix+"trusted-ca-file="+pair.CA, prefix+"cert-file="+pair.Cert, prefix+"key-file="+pair.Key)
-			}
 			reach = []string{"--cacert", pair.CA, "--cert", pair.Cert, "--key", pair.Key}
-		}
-		ports, err := member.FreePorts(next.members)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var endpoints []string
-		var kill []func()
-		for i, m := range r.Members {
-			url := fmt.Sprintf("%s://127.0.0.1:%d", next.scheme, ports[i])
-			endpoints = append(endpoints, url)
-			flags := slices.Concat(m.Flags, certificates, []string{"--listen-client-urls", url, "--advertise-client-urls", url})
-			kill = append(kill, startPrinted(t, "3.6", m.Name, flags...))
-		}
-		stop = func() {
-			for _, k := range kill {
-				k()
-			}
 		}
 		sameHash(t, awaitAll(t, conf, endpoints...), b.HashKV.Revision, want)
 		sink = "file://" + t.TempDir() // each is the first of its cluster there
@@ -79,6 +61,33 @@ func TestAClusterGrowsShrinksAndChangesItsSchemeByRestores(t *testing.T) {
 		decode(t, lifeboat(t, backup...).must(t, 0).stdout, &taken)
 		if id = taken.ID; len(taken.Source.Members) != next.members {
 			t.Errorf("of %s the backup records %d members", name, len(taken.Source.Members))
+		}
+	}
+}
+
+// startRestored starts members on the flags that were printed, with certificates where they have TLS, and with client URLs of the same scheme.
+func startRestored(t *testing.T, r restoredCluster, scheme string, pair pki.Pair) (endpoints []string, stop func()) {
+	t.Helper()
+	var certificates []string
+	for _, prefix := range []string{"--", "--peer-"} {
+		if scheme == "https" {
+			certificates = append(certificates, prefix+"client-cert-auth", prefix+"trusted-ca-file="+pair.CA, prefix+"cert-file="+pair.Cert, prefix+"key-file="+pair.Key)
+		}
+	}
+	ports, err := member.FreePorts(len(r.Members))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var kill []func()
+	for i, m := range r.Members {
+		url := fmt.Sprintf("%s://127.0.0.1:%d", scheme, ports[i])
+		endpoints = append(endpoints, url)
+		flags := slices.Concat(m.Flags, certificates, []string{"--listen-client-urls", url, "--advertise-client-urls", url})
+		kill = append(kill, startPrinted(t, "3.6", m.Name, flags...))
+	}
+	return endpoints, func() {
+		for _, k := range kill {
+			k()
 		}
 	}
 }

@@ -44,67 +44,88 @@ func supervise(t *testing.T, s supervisor) {
 }
 
 func (s supervisor) loop(t *testing.T, stop <-chan struct{}, log *os.File) {
-	runs := filepath.Join(s.dir, "runs")
-	var now string
-	var cmd *exec.Cmd
-	exited := make(chan struct{})
-	end := func() {
-		if cmd != nil {
-			_ = cmd.Process.Signal(os.Interrupt)
-			select {
-			case <-exited:
-			case <-time.After(20 * time.Second):
-				_ = cmd.Process.Kill()
-				<-exited
-			}
-			cmd = nil
+	p := &supervised{runs: filepath.Join(s.dir, "runs"), log: log}
+	defer p.end()
+	for pause := time.Duration(0); ; pause = 100 * time.Millisecond {
+		select {
+		case <-stop:
+			return
+		case <-time.After(pause):
 		}
-		_ = os.Remove(runs)
-	}
-	defer end()
-	for {
-		generation, next, err := s.wanted()
+		generation, cmd, err := s.wanted()
 		if err != nil {
 			t.Errorf("%s: %v", s.dir, err)
 			return
 		}
-		if cmd != nil {
+		if p.ended() {
+			p.end()
 			select {
-			case <-exited: // by itself
-				end()
-				select {
-				case <-stop:
-					return
-				case <-time.After(time.Second):
-				}
-			default:
+			case <-stop:
+				return
+			case <-time.After(time.Second): // before it is tried again
 			}
+			continue
 		}
-		if generation != now && cmd != nil {
-			end()
+		if generation != p.generation {
+			p.end()
 		}
-		if now = generation; now != "" && cmd == nil {
-			next.Stdout, next.Stderr = log, log
-			if err := next.Start(); err != nil {
+		if generation != "" && p.cmd == nil {
+			if err := p.start(generation, cmd); err != nil {
 				t.Errorf("%s: %v", s.dir, err)
 				return
 			}
-			cmd, exited = next, make(chan struct{})
-			go func(c *exec.Cmd, done chan struct{}) {
-				_ = c.Wait()
-				close(done)
-			}(cmd, exited)
-			if err := os.WriteFile(runs, []byte(now), 0o600); err != nil {
-				t.Error(err)
-				return
-			}
-		}
-		select {
-		case <-stop:
-			return
-		case <-time.After(100 * time.Millisecond):
 		}
 	}
+}
+
+// supervised is the process that a supervisor runs, if it runs one.
+type supervised struct {
+	runs       string
+	log        *os.File
+	generation string
+	cmd        *exec.Cmd
+	exited     chan struct{}
+}
+
+func (p *supervised) start(generation string, cmd *exec.Cmd) error {
+	cmd.Stdout, cmd.Stderr = p.log, p.log
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	exited := make(chan struct{})
+	go func() {
+		_ = cmd.Wait()
+		close(exited)
+	}()
+	p.generation, p.cmd, p.exited = generation, cmd, exited
+	return os.WriteFile(p.runs, []byte(generation), 0o600)
+}
+
+// ended tells whether it ended by itself.
+func (p *supervised) ended() bool {
+	if p.cmd == nil {
+		return false
+	}
+	select {
+	case <-p.exited:
+		return true
+	default:
+		return false
+	}
+}
+
+func (p *supervised) end() {
+	if p.cmd != nil {
+		_ = p.cmd.Process.Signal(os.Interrupt)
+		select {
+		case <-p.exited:
+		case <-time.After(20 * time.Second):
+			_ = p.cmd.Process.Kill()
+			<-p.exited
+		}
+	}
+	p.generation, p.cmd = "", nil
+	_ = os.Remove(p.runs)
 }
 
 // kubelet wants what etcd.yaml in the folder for static pods says, as long as it is there.
