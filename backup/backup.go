@@ -280,5 +280,5 @@ func (r *runner) take(ctx context.Context) error {
 		r.skipped = append(r.skipped, fmt.Errorf("%s: %w", c.URL, err))
 		r.Log.Warn("member left for the next one", "endpoint", c.URL, "err", err)
 	}
-	return fmt.Errorf("no member delivered a snapshot: %w", errors.Join(r.skipped...))
+	return &NoSnapshotError{r.skipped}
 }

@@ -1,6 +1,7 @@
 package backup
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/lifeboat-dr/lifeboat/catalog"
@@ -24,6 +25,21 @@ func (e *NoQuorumError) Unwrap() error { return snapshot.ErrUnavailable }
 // Hint tells what can be done with what is left.
 func (e *NoQuorumError) Hint() string {
 	return "bring the other members back first; to save what one of these has, although it may lack acknowledged writes, give --allow-no-quorum"
+}
+
+// A NoSnapshotError says that every member which looked able to give a snapshot failed to, and how each of them.
+type NoSnapshotError struct{ Failed []error }
+
+func (e *NoSnapshotError) Error() string {
+	return "no member delivered a snapshot: " + errors.Join(e.Failed...).Error()
+}
+
+func (e *NoSnapshotError) Unwrap() []error { return e.Failed }
+
+// Hint tells what is safe, and where to look.
+func (e *NoSnapshotError) Hint() string {
+	return "nothing was stored, and the backups there are were not touched; name every member with --endpoints, by its own address and not that of a load balancer, " +
+		"and see with `etcdctl endpoint status` whether one lags"
 }
 
 // An UncertainError is a run that ended after it had begun to commit: the backup may be there, whole, or not at all.

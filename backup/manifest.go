@@ -58,7 +58,9 @@ func (r *runner) describeSource() catalog.Source {
 	}
 	members := slices.SortedFunc(slices.Values(r.found.Members), func(a, b snapshot.Member) int { return strings.Compare(a.Name, b.Name) })
 	for _, m := range members {
-		s.Members = append(s.Members, catalog.Member{Name: m.Name, PeerURLs: m.PeerURLs, ClientURLs: m.ClientURLs, Learner: m.Learner})
+		s.Members = append(s.Members, catalog.Member{
+			Name: m.Name, PeerURLs: m.PeerURLs, ClientURLs: m.ClientURLs, Learner: m.Learner, ServerVersion: m.Version,
+		})
 	}
 	return s
 }

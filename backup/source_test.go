@@ -93,7 +93,8 @@ func TestASnapshotOlderThanTheClusterWasIsRefused(t *testing.T) {
 	f.first = func(_ *between, s stream, _ []byte) error { return send(s, stale, len(stale)) }
 	s := mem.New()
 	h := newHouse(t, f.serve(t, c.Endpoints()), s)
-	if r, err := backup.Run(t.Context(), h.Options); r != nil || !errors.Is(err, snapshot.ErrStale) {
+	var none *backup.NoSnapshotError
+	if r, err := backup.Run(t.Context(), h.Options); r != nil || !errors.Is(err, snapshot.ErrStale) || !errors.As(err, &none) || none.Hint() == "" {
 		t.Errorf("result %v, error %v", r, err)
 	}
 	if stored := keys(t, s, ""); len(stored) > 0 {

@@ -93,6 +93,8 @@ type Member struct {
 	PeerURLs   []string `json:"peer_urls"`
 	ClientURLs []string `json:"client_urls"`
 	Learner    bool     `json:"learner"`
+	// ServerVersion is the version of its etcd, where it was asked: members differ in the middle of an upgrade.
+	ServerVersion string `json:"server_version,omitempty"`
 }
 
 // HashKV is etcd's hash of all keys at Revision, where CompactRevision was the compact revision.

@@ -1,12 +1,14 @@
 package e2e
 
 import (
+	"context"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/lifeboat-dr/lifeboat/e2e/lab"
 	"github.com/lifeboat-dr/lifeboat/e2e/tools"
@@ -64,6 +66,7 @@ func repository(t testing.TB) string {
 // A desk is where a page's commands are run: a folder with bin/lifeboat, a cluster for the page's addresses, and folders of the
 // test's own for the page's. Nothing else of what is written in the page is changed.
 type desk struct {
+	node    string // the folder of the node that it stands for; "" if none
 	dir     string
 	env     []string
 	replace *strings.Replacer
@@ -117,8 +120,10 @@ func (d *desk) tool(t testing.TB, module, binary string) {
 // run runs what a page says, and fails the test if any command of it fails.
 func (d *desk) run(t testing.TB, where, script string) string {
 	t.Helper()
-	cmd := exec.Command("bash", "-e", "-u", "-o", "pipefail", "-c", d.replace.Replace(script))
-	cmd.Dir, cmd.Env = d.dir, d.env
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute) // a page may wait for something, and a test not for ever
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "bash", "-e", "-u", "-o", "pipefail", "-c", d.replace.Replace(script))
+	cmd.Dir, cmd.Env, cmd.WaitDelay = d.dir, d.env, time.Second
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Fatalf("%s: %v in\n%s\n%s", where, err, d.replace.Replace(script), out)

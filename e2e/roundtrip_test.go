@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -10,13 +11,14 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.uber.org/zap"
 
 	"github.com/lifeboat-dr/lifeboat/e2e/lab"
 	"github.com/lifeboat-dr/lifeboat/internal/kubedata"
@@ -122,22 +124,13 @@ func decode(t testing.TB, text string, into any) {
 // newNames is a value for --initial-cluster: other names, ports and peer scheme (http) than the source's.
 func newNames(t *testing.T, n int) string {
 	t.Helper()
-	ports, err := member.FreePorts(n)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var all []string
-	for i, port := range ports {
-		all = append(all, fmt.Sprintf("node-%c=http://127.0.0.1:%d", 'a'+i, port))
-	}
-	return strings.Join(all, ",")
+	return newCluster(t, "http", "node", n)
 }
 
 // boot starts etcd of the version on every restored directory with exactly the flags that were printed, but for the client URLs, which the manifest
 // knows only for the source's own members, and returns a client of all.
 func boot(t *testing.T, version string, r restoredCluster) *clientv3.Client {
 	t.Helper()
-	etcd := lab.Tool(t, "etcd-"+version, "etcd")
 	ports, err := member.FreePorts(len(r.Members))
 	if err != nil {
 		t.Fatal(err)
@@ -146,44 +139,65 @@ func boot(t *testing.T, version string, r restoredCluster) *clientv3.Client {
 	for i, m := range r.Members {
 		client := fmt.Sprintf("http://127.0.0.1:%d", ports[i])
 		endpoints = append(endpoints, client)
-		log, err := os.Create(m.DataDir + ".log")
-		if err != nil {
-			t.Fatal(err)
-		}
-		cmd := exec.Command(etcd, append(slices.Clone(m.Flags), "--listen-client-urls", client, "--advertise-client-urls", client)...)
-		cmd.Stdout, cmd.Stderr = log, log
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() {
-			cmd.Process.Kill()
-			cmd.Wait()
-			if t.Failed() {
-				tail, _ := os.ReadFile(m.DataDir + ".log")
-				t.Logf("%s: %s", m.Name, tail[max(0, len(tail)-2000):])
-			}
-			log.Close()
-		})
+		startPrinted(t, version, m.Name, append(slices.Clone(m.Flags), "--listen-client-urls", client, "--advertise-client-urls", client)...)
 	}
-	c, err := clientv3.New(clientv3.Config{Endpoints: endpoints, DialTimeout: 30 * time.Second})
+	return awaitAll(t, nil, endpoints...)
+}
+
+// startPrinted starts etcd on flags that a restore has printed, until the end of the test or until it is killed.
+func startPrinted(t *testing.T, version, name string, flags ...string) (kill func()) {
+	t.Helper()
+	log, err := os.Create(filepath.Join(t.TempDir(), name+".log"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { c.Close() })
+	cmd := exec.Command(lab.Tool(t, "etcd-"+version, "etcd"), flags...)
+	cmd.Stdout, cmd.Stderr = log, log
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	kill = sync.OnceFunc(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+	t.Cleanup(func() {
+		kill()
+		if t.Failed() {
+			tail, _ := os.ReadFile(log.Name())
+			t.Logf("%s: %s", name, tail[max(0, len(tail)-2000):])
+		}
+		log.Close()
+	})
+	return kill
+}
+
+// awaitAll returns a client of all these members once each answers a linearizable read.
+func awaitAll(t *testing.T, tls *tls.Config, endpoints ...string) *clientv3.Client {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	for {
-		try, stop := context.WithTimeout(ctx, 2*time.Second)
-		_, err := c.Get(try, "x")
-		stop()
-		if err == nil {
-			return c
+	dial := func(endpoints ...string) *clientv3.Client {
+		c, err := clientv3.New(clientv3.Config{Endpoints: endpoints, TLS: tls, DialTimeout: 30 * time.Second, Logger: zap.NewNop()})
+		if err != nil {
+			t.Fatal(err)
 		}
-		if ctx.Err() != nil {
-			t.Fatalf("the restored cluster does not serve: %v", err)
-		}
-		time.Sleep(100 * time.Millisecond)
+		t.Cleanup(func() { c.Close() })
+		return c
 	}
+	for _, e := range endpoints {
+		for one := dial(e); ; time.Sleep(100 * time.Millisecond) {
+			try, stop := context.WithTimeout(ctx, 2*time.Second)
+			_, err := one.Get(try, "x")
+			stop()
+			if err == nil {
+				break
+			}
+			if ctx.Err() != nil {
+				t.Fatalf("%s of the restored cluster does not serve: %v", e, err)
+			}
+		}
+	}
+	return dial(endpoints...)
 }
 
 // askHashes asks every endpoint for its HashKV at rev.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -17,21 +18,37 @@ const sampleID = "20261120T145000Z-r123456-7f3a9c"
 // TestEveryCommandOfTheRunbooksWorks runs every block of every runbook in order, on one node: Lifeboat, etcdctl and the moving of files are
 // real, and so is the loss of two members of three for the page about it. What needs a kubelet, systemd or another node (crictl,
 // kubectl, systemctl, ssh, rsync) does nothing here; that restored members serve is shown by the tests of restore.
+// The translations say the same commands, see TestTheRunbooksSayTheSameCommands.
 func TestEveryCommandOfTheRunbooksWorks(t *testing.T) {
 	t.Parallel()
 	c := lab.StartCluster(t, lab.ClusterOptions{Version: "3.6", TLS: true, Names: []string{"cp1", "cp2", "cp3"}})
 	if _, err := kubedata.Fill(t.Context(), c.Client(t), kubedata.Options{Keys: 200, Seed: 8, Leases: 5}); err != nil {
 		t.Fatal(err)
 	}
-	for _, language := range []string{".md", ".zh-CN.md"} {
-		for _, page := range []string{"README", "restore-one-member-per-node", "restore-all-members", "upgrade-gone-wrong", "raw-database", "stale-backup"} {
-			t.Run(page+language, func(t *testing.T) { followRunbook(t, c, page+language) })
-		}
+	for _, page := range pagesOfOneNode() {
+		t.Run(page, func(t *testing.T) { followRunbook(t, c, page+".md") })
 	}
 	c.Kill(t, 1)
 	c.Kill(t, 2)
-	for _, language := range []string{".md", ".zh-CN.md"} {
-		t.Run("quorum-lost"+language, func(t *testing.T) { followRunbook(t, c, "quorum-lost"+language) })
+	t.Run("quorum-lost", func(t *testing.T) { followRunbook(t, c, "quorum-lost.md") })
+}
+
+// pagesOfOneNode are the runbooks that are followed on a single node, while its cluster is whole.
+func pagesOfOneNode() []string {
+	return []string{"README", "restore-one-member-per-node", "restore-all-members", "upgrade-gone-wrong", "raw-database", "stale-backup"}
+}
+
+// TestEveryRunbookIsFollowedByATest keeps a new page from being believed.
+func TestEveryRunbookIsFollowedByATest(t *testing.T) {
+	t.Parallel()
+	// TestALostMemberIsReplacedByThePage and TestAClusterMovesToTLSByThePage need several nodes.
+	followed := append(pagesOfOneNode(), "quorum-lost", "member-lost", "moving-to-tls")
+	for _, page := range pages(t) {
+		name, runbook := strings.CutPrefix(page, "docs/runbooks/")
+		name = strings.TrimSuffix(strings.TrimSuffix(name, ".md"), ".zh-CN")
+		if runbook && !slices.Contains(followed, name) {
+			t.Errorf("%s is followed by no test", page)
+		}
 	}
 }
 
@@ -54,6 +71,7 @@ func followRunbook(t *testing.T, c *lab.Cluster, page string) {
 	d := newDesk(t, c,
 		"s3://etcd-backups/prod?region=eu-central-1", backups, sampleID, b.ID,
 		"https://127.0.0.1:2379", e[0],
+		"/usr/local/bin/etcd-3.6", lab.Tool(t, "etcd-3.6", "etcd"), "/usr/local/bin/etcd-3.7", lab.Tool(t, "etcd-3.7", "etcd"),
 		"/root/backup.key", k.identity, "/etc/kubernetes/", node+"/kubernetes/", "/var/lib/etcd", node+"/lib/etcd",
 	)
 	layOutNode(t, node, staticPod(c, c.Members()[0], node+"/lib/etcd"))

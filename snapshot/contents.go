@@ -84,7 +84,7 @@ func readMembers(tx *bbolt.Tx, info *Info) error {
 		if len(v) > maxSmall || json.Unmarshal(v, &m) != nil {
 			return damaged("member %q in the file cannot be read", k[:min(len(k), 64)])
 		}
-		info.Members = append(info.Members, Member{m.Name, m.ID, m.PeerURLs, m.ClientURLs, m.IsLearner})
+		info.Members = append(info.Members, Member{Name: m.Name, ID: m.ID, PeerURLs: m.PeerURLs, ClientURLs: m.ClientURLs, Learner: m.IsLearner})
 		return nil
 	})
 }

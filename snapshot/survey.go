@@ -37,6 +37,7 @@ type Member struct {
 	PeerURLs   []string `json:"peer_urls"`
 	ClientURLs []string `json:"client_urls"`
 	Learner    bool     `json:"learner,omitempty"`
+	Version    string   `json:"version,omitempty"` // of its etcd; "" if it was not asked or did not answer
 }
 
 // An Alarm is raised by one member, or by the cluster where it cannot tell which (MemberID 0). Kind is NOSPACE or CORRUPT.
@@ -98,7 +99,7 @@ func (c *Cluster) Survey(ctx context.Context) (*Survey, error) {
 		wg.Go(func() { c.readRevision(ctx, answers[i]) })
 	}
 	wg.Wait()
-	r0, quorum := highest(answers)
+	r0, _ := highest(answers)
 	for _, a := range answers {
 		wg.Go(func() { c.readStatus(ctx, a, r0) })
 	}
@@ -109,17 +110,18 @@ func (c *Cluster) Survey(ctx context.Context) (*Survey, error) {
 	if err := refused(answers); err != nil {
 		return nil, err
 	}
-	s := &Survey{Quorum: quorum, R0: r0}
+	s := &Survey{}
+	if err := c.identify(ctx, s, answers); err != nil {
+		return nil, err
+	}
+	s.R0, s.Quorum = highest(answers)
 	for _, a := range answers {
-		if a.read != nil && !quorum {
+		if a.read != nil && !s.Quorum {
 			s.Unread = append(s.Unread, a.link.explain(a.read))
 		}
 	}
 	for _, f := range c.failed {
 		s.Excluded = append(s.Excluded, Exclusion{f.Endpoint, f.Err.Error(), f})
-	}
-	if err := s.identify(answers); err != nil {
-		return nil, err
 	}
 	c.listMembers(ctx, s, answers)
 	s.sort(answers)
@@ -196,40 +198,36 @@ func (c *Cluster) status(ctx context.Context, l *link) (*pb.StatusResponse, *End
 	return got, nil
 }
 
-// identify checks that all answers come from one cluster.
-func (s *Survey) identify(answers []*answer) error {
-	first := ""
-	for _, a := range answers {
-		if a.err != nil {
-			continue
-		}
-		id := a.status.GetHeader().GetClusterId()
-		if first == "" {
-			s.ClusterID, first = id, a.link.url
-		}
-		if id != s.ClusterID {
-			return configError("the endpoints belong to different clusters: %s to %x, %s to %x", first, s.ClusterID, a.link.url, id)
-		}
-	}
-	return nil
-}
-
 // listMembers asks for the member list, the leader's word if there is quorum, any member's own otherwise. A survey is worth
 // having without it: names are then missing.
 func (c *Cluster) listMembers(ctx context.Context, s *Survey, answers []*answer) {
 	for _, a := range answers {
-		if a.err != nil {
+		if a.err != nil || s.Quorum && a.read != nil { // who is cut off would be waited for in vain
 			continue
 		}
 		got, err := c.memberList(ctx, a.link, s.Quorum)
 		if err != nil {
 			continue
 		}
+		versions := versionsOf(answers)
 		for _, m := range got.GetMembers() {
-			s.Members = append(s.Members, Member{m.GetName(), m.GetID(), m.GetPeerURLs(), m.GetClientURLs(), m.GetIsLearner()})
+			s.Members = append(s.Members, Member{
+				Name: m.GetName(), ID: m.GetID(), PeerURLs: m.GetPeerURLs(), ClientURLs: m.GetClientURLs(), Learner: m.GetIsLearner(), Version: versions[m.GetID()],
+			})
 		}
 		return
 	}
+}
+
+// versionsOf are the versions of those that told, by member.
+func versionsOf(answers []*answer) map[uint64]string {
+	all := map[uint64]string{}
+	for _, a := range answers {
+		if a.err == nil {
+			all[a.status.GetHeader().GetMemberId()] = a.status.GetVersion()
+		}
+	}
+	return all
 }
 
 func (c *Cluster) memberList(ctx context.Context, l *link, linearizable bool) (*pb.MemberListResponse, error) {

@@ -186,14 +186,3 @@ func TestLaggingMembersGetAMomentAndAreThenLeftOut(t *testing.T) {
 		t.Errorf("alarms %v", s.Alarms)
 	}
 }
-
-func TestEndpointsOfDifferentClustersAreRefused(t *testing.T) {
-	t.Parallel()
-	one, two := single(t, "3.7"), single(t, "3.6")
-	// One token and one name, but other peer addresses: another cluster.
-	c := connect(t, snapshot.Config{Endpoints: append(one.Endpoints(), two.Endpoints()...)})
-	_, err := c.Survey(t.Context())
-	if !errors.Is(err, snapshot.ErrConfig) || !strings.Contains(err.Error(), "different clusters") {
-		t.Errorf("got %v", err)
-	}
-}

@@ -206,7 +206,11 @@ func (b *bucket) rewrappedTo(ctx context.Context, s streams, e catalog.Entry) []
 func (g *global) printShow(e catalog.Entry, later []string) error {
 	members := make([]string, 0, len(e.Source.Members))
 	for _, m := range e.Source.Members {
-		members = append(members, m.Name+" "+strings.Join(m.PeerURLs, ","))
+		text := m.Name + " " + strings.Join(m.PeerURLs, ",")
+		if m.ServerVersion != "" && m.ServerVersion != e.Source.ServerVersion {
+			text += " on etcd " + m.ServerVersion
+		}
+		members = append(members, text)
 	}
 	keys := make([]string, 0, len(e.EncryptionKeys))
 	for _, k := range e.EncryptionKeys {

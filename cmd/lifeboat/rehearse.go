@@ -108,7 +108,7 @@ func (f *rehearseFlags) run(g *global, cmd *cobra.Command, asked string) error {
 	}
 	err = errors.Join(err, f.files.write(report))
 	if !report.Passed {
-		err = errors.Join(&notProven{"the rehearsal failed: " + report.Reason}, err)
+		err = errors.Join(&notProven{"the rehearsal failed: " + report.Reason, report.Remedy}, err)
 	}
 	return err
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -289,6 +290,26 @@ func (c *Cluster) Await(t testing.TB, members ...int) {
 	for _, i := range members {
 		c.await(t, i)
 	}
+}
+
+// Change changes how the i-th member is started the next time.
+func (c *Cluster) Change(i int, how func(*member.Spec)) { how(&c.specs[i]) }
+
+// Launch starts the i-th member again on the data it has and does not wait for it: one that cannot reach the others never serves
+// a linearizable read.
+func (c *Cluster) Launch(t testing.TB, i int) {
+	t.Helper()
+	c.launch(t, i)
+}
+
+// StartEmpty starts the i-th member with an empty directory, as one that was added to a cluster that exists, and returns when it serves.
+func (c *Cluster) StartEmpty(t testing.TB, i int) {
+	t.Helper()
+	if err := os.RemoveAll(c.members[i].DataDir); err != nil {
+		t.Fatal(err)
+	}
+	c.specs[i].State = "existing"
+	c.Start(t, i)
 }
 
 // Process is the i-th member's process, for a test that wants to do something else to it.

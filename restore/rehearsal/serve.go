@@ -135,7 +135,7 @@ func put(ctx context.Context, n *throwaway.Node, key, value string, timeout time
 
 // upgrade restarts the members on the i-th server, one after the other as one upgrades a cluster that must go on serving.
 func (r *run) upgrade(ctx context.Context, i int) error {
-	if r.mustSettle(i) {
+	if r.unsettled(i) && !r.o.NoSettle {
 		if err := r.settle(ctx, r.servers[i-1]); err != nil {
 			return err
 		}
@@ -144,6 +144,10 @@ func (r *run) upgrade(ctx context.Context, i int) error {
 	to := r.servers[i]
 	for _, n := range r.cluster.Nodes {
 		if err := r.restart(ctx, n, to.how()); err != nil {
+			if r.unsettled(i) {
+				r.report.Remedy = "leave out --no-settle: etcd " + to.minor() + " does not take what an etcd before 3.6 has left in the log, " +
+					"until 3.6 has taken a raft snapshot; see that your own 3.6 takes one before you upgrade it"
+			}
 			return r.notServing(ctx, to, err)
 		}
 	}
@@ -163,10 +167,10 @@ func (r *run) restart(ctx context.Context, n *throwaway.Node, how throwaway.How)
 	return err
 }
 
-// mustSettle tells whether the step to the i-th server goes from 3.6 to a newer one after the members have run on an older
+// unsettled tells whether the step to the i-th server goes from 3.6 to a newer one after the members have run on an older
 // one: what 3.5 writes into the log makes 3.7 panic, unless 3.6 has taken a raft snapshot since.
-func (r *run) mustSettle(i int) bool {
-	if r.o.NoSettle || r.servers[i-1].minor() != "3.6" || r.servers[i].olderThan(3, 7) {
+func (r *run) unsettled(i int) bool {
+	if r.servers[i-1].minor() != "3.6" || r.servers[i].olderThan(3, 7) {
 		return false
 	}
 	for _, s := range r.servers[:i-1] {

@@ -1,0 +1,44 @@
+package e2e
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/lifeboat-dr/lifeboat/e2e/lab"
+	"github.com/lifeboat-dr/lifeboat/internal/kubedata"
+	"github.com/lifeboat-dr/lifeboat/internal/member"
+)
+
+// TestTheRemedyForAnUpgradeThatPanicsIsOne does to a real member what an upgrade without a raft snapshot does, and then what the page about upgrades
+// and a failed rehearsal advise: the old binary again, a raft snapshot, and then the new one.
+func TestTheRemedyForAnUpgradeThatPanicsIsOne(t *testing.T) {
+	t.Parallel()
+	s := newScene(t, lab.ClusterOptions{Version: "3.5", Members: 1}, kubedata.Options{Keys: 100, Seed: 81})
+	rev := headOf(t, s.Client(t))
+	want := askHashes(t, s.Client(t), s.Endpoints(), rev)
+	run := func(version string, more ...string) {
+		s.Stop(t, 0)
+		s.Change(0, func(m *member.Spec) { m.Binary, m.Args = lab.Tool(t, "etcd-"+version, "etcd"), more })
+		s.Launch(t, 0)
+	}
+	run("3.6")
+	s.Await(t, 0)
+	run("3.7")
+	select {
+	case <-s.Process(0).Done():
+		mustSay(t, "3.7", s.Process(0).Err().Error(), `panic: .*unmarshal should never fail`)
+	case <-time.After(time.Minute):
+		t.Fatal("3.7 starts on what 3.5 has left in the log: the page and the remedy are no longer needed")
+	}
+	run("3.6", "--snapshot-count=5")
+	s.Await(t, 0)
+	for i := range 20 {
+		if _, err := s.Client(t).Put(t.Context(), "lifeboat/settle", fmt.Sprint(i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	run("3.7")
+	s.Await(t, 0)
+	sameHash(t, s.Client(t), rev, want)
+}
