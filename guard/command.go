@@ -22,7 +22,9 @@ type NotRunnableError struct {
 	Err                  error
 }
 
-func (e *NotRunnableError) Error() string { return fmt.Sprintf("%s cannot be run: %s", e.Name, e.Reason) }
+func (e *NotRunnableError) Error() string {
+	return fmt.Sprintf("%s cannot be run: %s", e.Name, e.Reason)
+}
 
 // Hint tells what to do about it.
 func (e *NotRunnableError) Hint() string { return e.Advice }

@@ -22,14 +22,14 @@ func program(t *testing.T, text string, mode os.FileMode) string {
 
 func TestWhatCannotBeRunIsFoundBefore(t *testing.T) {
 	for name, c := range map[string]struct{ program, reason string }{
-		"absent":                   {filepath.Join(t.TempDir(), "absent"), "there is no such program"},
-		"not in the PATH":          {"no-such-program-anywhere", "there is no such program"},
-		"a directory":              {t.TempDir(), "directory"},
-		"not executable":           {program(t, "#!/bin/sh\n", 0o644), "not executable"},
-		"a text without a first":   {program(t, "echo hello\n", 0o755), "does not say what runs it"},
-		"an empty file":            {program(t, "", 0o755), "does not say what runs it"},
+		"absent":                    {filepath.Join(t.TempDir(), "absent"), "there is no such program"},
+		"not in the PATH":           {"no-such-program-anywhere", "there is no such program"},
+		"a directory":               {t.TempDir(), "directory"},
+		"not executable":            {program(t, "#!/bin/sh\n", 0o644), "not executable"},
+		"a text without a first":    {program(t, "echo hello\n", 0o755), "does not say what runs it"},
+		"an empty file":             {program(t, "", 0o755), "does not say what runs it"},
 		"an interpreter that is no": {program(t, "#!/no/such/interpreter -x\n", 0o755), "/no/such/interpreter is not there"},
-		"no interpreter":           {program(t, "#!  \n", 0o755), "names no interpreter"},
+		"no interpreter":            {program(t, "#!  \n", 0o755), "names no interpreter"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var e *NotRunnableError

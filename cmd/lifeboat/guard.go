@@ -176,12 +176,13 @@ func (r *guarding) healthy(ctx context.Context, o backup.Options) error {
 		return err
 	}
 	r.check = l.CrossCheck
-	r.out.Before, err = guard.Look(ctx, o.Etcd, r.check, r.g.now())
+	before, err := guard.Look(ctx, o.Etcd, r.check, r.g.now())
 	if err != nil {
 		return err
 	}
-	r.g.tellState("before", r.out.Before)
-	switch wrong := r.out.Before.Err(); {
+	r.out.Before = &before
+	r.g.tellState("before", before)
+	switch wrong := before.Err(); {
 	case wrong == nil:
 		return nil
 	case r.allowUnhealthy:

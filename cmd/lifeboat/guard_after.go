@@ -37,7 +37,7 @@ func (r *guarding) runIt(ctx context.Context, o backup.Options) error {
 				fmt.Fprintf(r.g.err, "lifeboat: waiting up to %s for the cluster: %s\n", r.settle, wrong)
 			}
 		},
-	}.Settle(ctx, r.out.Before)
+	}.Settle(ctx, *r.out.Before)
 	r.out.After, r.out.Compared = &after, &compared
 	r.g.tellState("after", after)
 	for _, c := range compared.Changes {

@@ -17,7 +17,7 @@ type guardedJSON struct {
 	Outcome  string             `json:"outcome"` // done, refused, failed, unwell, interrupted
 	Error    string             `json:"error,omitempty"`
 	Command  commandJSON        `json:"command"`
-	Before   guard.State        `json:"before"`
+	Before   *guard.State       `json:"before,omitempty"`
 	Backup   *guardedBackupJSON `json:"backup,omitempty"`
 	After    *guard.State       `json:"after,omitempty"`
 	Compared *guard.Comparison  `json:"compared,omitempty"`
@@ -199,13 +199,10 @@ func (r *guarding) outcome(err error) string {
 
 // whole gives lists without items the form that JSON readers are promised.
 func (j guardedJSON) whole() guardedJSON {
-	list := func(s *guard.State) {
-		s.Members = append([]guard.Member{}, s.Members...)
-		s.Problems = append([]guard.Problem{}, s.Problems...)
-	}
-	list(&j.Before)
-	if j.After != nil {
-		list(j.After)
+	for _, s := range []*guard.State{j.Before, j.After} {
+		if s != nil {
+			s.Members, s.Problems = append([]guard.Member{}, s.Members...), append([]guard.Problem{}, s.Problems...)
+		}
 	}
 	if c := j.Compared; c != nil {
 		c.Lost, c.Changes = append([]string{}, c.Lost...), append([]string{}, c.Changes...)
