@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"bufio"
 	"bytes"
 	"fmt"
 	"net"
@@ -15,8 +16,10 @@ import (
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 
+	"github.com/lifeboat-dr/lifeboat/catalog"
 	"github.com/lifeboat-dr/lifeboat/e2e/lab"
 	"github.com/lifeboat-dr/lifeboat/internal/kubedata"
+	"github.com/lifeboat-dr/lifeboat/sinks/open"
 )
 
 // guardResult is what `guard -o json` prints, as far as the tests look at it.
@@ -137,6 +140,12 @@ func TestGuardRefusesWhatAnOperatorWould(t *testing.T) {
 		g.refuses(t, 4, []string{`the alarm NOSPACE of m1 is raised`, `hint: .*disarm`})
 		alarm(t, c, pb.AlarmRequest_DEACTIVATE)
 	})
+	t.Run("a member that was found different", func(t *testing.T) {
+		g.crossChecked(t, false)
+		g.refuses(t, 4, []string{`the cross-check of .* found that m2 differs from the majority`, `hint: .*verify --cross-check`})
+		g.crossChecked(t, true)
+		g.runs(t)
+	})
 	t.Run("one of three down", func(t *testing.T) {
 		c.Kill(t, 2)
 		c.Await(t, 0, 1)
@@ -166,6 +175,26 @@ func alarm(t *testing.T, c *lab.Cluster, action pb.AlarmRequest_AlarmAction) {
 	}
 }
 
+// crossChecked leaves the report of a comparison in which the second member was found equal, or not.
+func (g *guardRun) crossChecked(t *testing.T, equal bool) {
+	t.Helper()
+	status, err := g.c.Client(t).Status(t.Context(), g.c.Endpoints()[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	sink, err := open.URL(t.Context(), g.sink, open.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = catalog.PutReport(t.Context(), catalog.Named{Name: g.sink, Sink: sink}, catalog.Report{
+		ID: catalog.ID(listed(t, []string{"--sink", g.sink})[0]), Cluster: "default", Report: catalog.ReportCrossCheck, Time: time.Now(), OK: equal,
+		Members: []catalog.MemberResult{{MemberID: catalog.HexID(status.Header.MemberId), Name: "m2", OK: equal, Detail: "differs from the majority: m1, m3"}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 // stoppedBefore interrupts a run that waits for a sink.
 func (g *guardRun) stoppedBefore(t *testing.T) {
 	silent, err := net.Listen("tcp", "127.0.0.1:0")
@@ -190,6 +219,39 @@ func (g *guardRun) stoppedBefore(t *testing.T) {
 	if _, err := os.Stat(g.marker); err == nil {
 		t.Error("the command ran")
 	}
+}
+
+// stoppedAfter has the command kill the only member, and interrupts the wait for it.
+func (g *guardRun) stoppedAfter(t *testing.T) {
+	kills := g.script(t, "kills", fmt.Sprintf("kill -9 %d\n", g.c.Process(0).Pid()))
+	r := lifeboat(t, g.args("--settle-timeout", "0s", "--", kills)...).must(t, 4)
+	mustSay(t, "guard", r.stderr, `error: .*kills\.sh exited with status 0, and the cluster is not as well as before, 0s later: .*connection refused`, `lifeboat restore .*--runbook`)
+
+	g.c.Start(t, 0)
+	kills = g.script(t, "kills", fmt.Sprintf("kill -9 %d\n", g.c.Process(0).Pid()))
+	cmd := exec.Command(filepath.Join(built, "lifeboat"), g.args("--", kills)...)
+	stderr, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer cmd.Process.Kill()
+	var text strings.Builder
+	for lines := bufio.NewScanner(stderr); lines.Scan(); {
+		fmt.Fprintln(&text, lines.Text())
+		if strings.Contains(lines.Text(), "waiting up to 5m0s for the cluster") {
+			if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	_ = cmd.Wait()
+	if code := cmd.ProcessState.ExitCode(); code != 143 {
+		t.Errorf("exit %d, want 143", code)
+	}
+	mustSay(t, "guard", text.String(), `error: interrupted by terminated while waiting for the cluster; .*kills\.sh exited with status 0`, `lifeboat restore .*--runbook`)
 }
 
 // start starts a run and does not wait for it.
@@ -272,6 +334,7 @@ func TestGuardAndACommandThatEndsBadly(t *testing.T) {
 		await(t, g.marker)
 		mustSay(t, "list", lifeboat(t, "list", "--sink", g.sink).must(t, 0).stdout, `held: pre-upgrade: .*outlives\.sh`)
 	})
+	t.Run("the cluster does not come back", func(t *testing.T) { g.stoppedAfter(t) })
 }
 
 // trapping is a command that waits, writes down every signal, and a while after the first ends with 7.

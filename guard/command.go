@@ -78,40 +78,33 @@ func checkScript(name, path string) error {
 	if len(words) == 0 {
 		return &NotRunnableError{Name: name, Reason: "its first line names no interpreter", Advice: "begin it with a line such as #!/bin/sh"}
 	}
-	if info, err := os.Stat(words[0]); err != nil || info.IsDir() {
-		return &NotRunnableError{name, "its interpreter " + words[0] + " is not there", "mend its first line", err}
+	if _, err := exec.LookPath(words[0]); err != nil {
+		return &NotRunnableError{name, "its interpreter " + words[0] + " is not there, or not executable", "mend its first line", err}
 	}
 	return nil
 }
 
 // An Outcome is how a command ended.
 type Outcome struct {
-	Started  time.Time
 	Took     time.Duration
 	ExitCode int            // -1 if it did not exit by itself
 	Signal   syscall.Signal // that ended it; 0 if none did
 	Passed   syscall.Signal // the last that reached us while it ran; 0 if none did
-	Err      error          // it could not be started, or its output could not be written
 }
 
 // OK reports whether the command did what it was to do, as far as it says.
-func (o Outcome) OK() bool { return o.Err == nil && o.ExitCode == 0 && o.Signal == 0 }
+func (o Outcome) OK() bool { return o.ExitCode == 0 }
 
 // String says it in words.
 func (o Outcome) String() string {
-	switch {
-	case o.Signal != 0:
+	if o.Signal != 0 {
 		return fmt.Sprintf("was ended by the signal %s", o.Signal)
-	case o.ExitCode < 0:
-		return fmt.Sprintf("could not be run: %v", o.Err)
-	case o.Err != nil:
-		return fmt.Sprintf("exited with status %d: %v", o.ExitCode, o.Err)
 	}
 	return fmt.Sprintf("exited with status %d", o.ExitCode)
 }
 
 // Run runs the command to its end, however long that takes: once it has begun, the end of ctx is nothing to it. It fails only if ctx has
-// ended before. Signals that ask us to end are for the command: it decides what becomes of
+// ended before, or if it cannot be started. Signals that ask us to end are for the command: it decides what becomes of
 // them, and we stay until it is gone.
 //
 // It shares our process group, so that it can use the terminal as if we were not there. What the terminal sends (Ctrl-C, Ctrl-\, a hang-up)
@@ -131,10 +124,11 @@ func (c *Command) Run(ctx context.Context, stdin io.Reader, stdout, stderr io.Wr
 	if ctx.Err() != nil { // looked at only now: a signal from here on is not lost
 		return Outcome{}, context.Cause(ctx)
 	}
-	o := Outcome{Started: time.Now(), ExitCode: -1}
-	if o.Err = cmd.Start(); o.Err != nil {
-		return o, nil
+	began := time.Now()
+	if err := cmd.Start(); err != nil {
+		return Outcome{}, fmt.Errorf("it could not be started: %w", err)
 	}
+	var o Outcome
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
 	for {
@@ -144,14 +138,11 @@ func (c *Command) Run(ctx context.Context, stdin io.Reader, stdout, stderr io.Wr
 			if o.Passed == syscall.SIGTERM || !inForeground() {
 				_ = cmd.Process.Signal(s) // it may just have ended
 			}
-		case err := <-ended:
-			o.Took = time.Since(o.Started)
+		case <-ended: // how, is in its state
+			o.Took = time.Since(began)
 			o.ExitCode = cmd.ProcessState.ExitCode()
 			if status, ok := cmd.ProcessState.Sys().(syscall.WaitStatus); ok && status.Signaled() {
 				o.Signal = status.Signal()
-			}
-			if exit := (*exec.ExitError)(nil); !errors.As(err, &exit) {
-				o.Err = err
 			}
 			return o, nil
 		}

@@ -39,17 +39,23 @@ func TestAStateNamesWhatIsWrong(t *testing.T) {
 		want   []ProblemKind
 		says   string // by the error or its hint
 	}{
-		"a healthy cluster":           {},
-		"equal when last compared":    {check: report(true, catalog.MemberResult{MemberID: 2, Name: "m2", OK: true})},
-		"a member down":               {change: func(s *snapshot.Survey) { silent(s, "https://10.0.0.3:2379") }, want: []ProblemKind{Down}, says: "m3 at https://10.0.0.3:2379 does not answer: connection refused"},
-		"a member down, by a name":    {change: func(s *snapshot.Survey) { silent(s, "https://node-3:2379") }, want: []ProblemKind{Down}, says: "https://node-3:2379 does not answer"},
-		"a member that nobody named":  {change: func(s *snapshot.Survey) { s.Answered = s.Answered[:2] }, want: []ProblemKind{NotAsked}, says: "--endpoints https://10.0.0.1:2379,https://10.0.0.2:2379,https://10.0.0.3:2379"},
-		"a member by two names":       {change: func(s *snapshot.Survey) { s.Answered = append(s.Answered, s.Answered[0]) }},
-		"one that was never started":  {change: func(s *snapshot.Survey) { s.Members = append(s.Members, snapshot.Member{ID: 0xab, PeerURLs: []string{"https://10.0.0.4:2380"}}) }, want: []ProblemKind{NotJoined}, says: "member ab at https://10.0.0.4:2380 was added and never started"},
-		"a learner":                   {change: func(s *snapshot.Survey) { s.Answered[2].Learner, s.Answered[2].Unread = true, errors.New("not supported for learner") }},
-		"one without a leader":        {change: func(s *snapshot.Survey) { s.Answered[2].HasLeader = false }, want: []ProblemKind{Unserving}, says: "m3 at https://10.0.0.3:2379 knows no leader"},
-		"one that serves no read":     {change: func(s *snapshot.Survey) { s.Answered[2].Unread = errors.New("no answer within 5s") }, want: []ProblemKind{Unserving}, says: "m3 serves no linearizable read: no answer within 5s"},
-		"one that lags":               {change: func(s *snapshot.Survey) { s.Excluded = []snapshot.Exclusion{{Endpoint: s.Answered[2].URL, Reason: "lags: at revision 1"}} }, want: []ProblemKind{Lagging}, says: "m3 at https://10.0.0.3:2379 lags"},
+		"a healthy cluster":          {},
+		"equal when last compared":   {check: report(true, catalog.MemberResult{MemberID: 2, Name: "m2", OK: true})},
+		"a member down":              {change: func(s *snapshot.Survey) { silent(s, "https://10.0.0.3:2379") }, want: []ProblemKind{Down}, says: "m3 at https://10.0.0.3:2379 does not answer: connection refused"},
+		"a member down, by a name":   {change: func(s *snapshot.Survey) { silent(s, "https://node-3:2379") }, want: []ProblemKind{Down}, says: "https://node-3:2379 does not answer"},
+		"a member that nobody named": {change: func(s *snapshot.Survey) { s.Answered = s.Answered[:2] }, want: []ProblemKind{NotAsked}, says: "--endpoints https://10.0.0.1:2379,https://10.0.0.2:2379,https://10.0.0.3:2379"},
+		"a member by two names":      {change: func(s *snapshot.Survey) { s.Answered = append(s.Answered, s.Answered[0]) }},
+		"one that was never started": {change: func(s *snapshot.Survey) {
+			s.Members = append(s.Members, snapshot.Member{ID: 0xab, PeerURLs: []string{"https://10.0.0.4:2380"}})
+		}, want: []ProblemKind{NotJoined}, says: "member ab at https://10.0.0.4:2380 was added and never started"},
+		"a learner": {change: func(s *snapshot.Survey) {
+			s.Answered[2].Learner, s.Answered[2].Unread = true, errors.New("not supported for learner")
+		}},
+		"one without a leader":    {change: func(s *snapshot.Survey) { s.Answered[2].HasLeader = false }, want: []ProblemKind{Unserving}, says: "m3 at https://10.0.0.3:2379 knows no leader"},
+		"one that serves no read": {change: func(s *snapshot.Survey) { s.Answered[2].Unread = errors.New("no answer within 5s") }, want: []ProblemKind{Unserving}, says: "m3 serves no linearizable read: no answer within 5s"},
+		"one that lags": {change: func(s *snapshot.Survey) {
+			s.Excluded = []snapshot.Exclusion{{Endpoint: s.Answered[2].URL, Reason: "lags: at revision 1"}}
+		}, want: []ProblemKind{Lagging}, says: "m3 at https://10.0.0.3:2379 lags"},
 		"an alarm of a member":        {change: func(s *snapshot.Survey) { s.Alarms = []snapshot.Alarm{{Kind: "NOSPACE", MemberID: 2}} }, want: []ProblemKind{Alarmed}, says: "the alarm NOSPACE of m2 is raised"},
 		"an alarm of nobody":          {change: func(s *snapshot.Survey) { s.Alarms = []snapshot.Alarm{{Kind: "CORRUPT"}} }, want: []ProblemKind{Alarmed}, says: "the alarm CORRUPT is raised"},
 		"no quorum":                   {change: func(s *snapshot.Survey) { s.Quorum, s.R0 = false, 0 }, want: []ProblemKind{NoQuorum}, says: "no quorum"},

@@ -31,7 +31,6 @@ type commandJSON struct {
 	ExitCode *int     `json:"exit_code,omitempty"` // absent if it did not exit by itself
 	Signal   string   `json:"signal,omitempty"`
 	Seconds  float64  `json:"seconds,omitempty"`
-	Error    string   `json:"error,omitempty"`
 }
 
 type guardedBackupJSON struct {
@@ -50,15 +49,12 @@ type rollbackJSON struct {
 }
 
 func (c *commandJSON) ended(o guard.Outcome) {
-	c.Ran, c.Seconds = !o.Started.IsZero() && (o.ExitCode >= 0 || o.Signal != 0), o.Took.Seconds()
+	c.Ran, c.Seconds = true, o.Took.Seconds()
 	if o.ExitCode >= 0 {
 		c.ExitCode = &o.ExitCode
 	}
 	if o.Signal != 0 {
 		c.Signal = o.Signal.String()
-	}
-	if o.Err != nil {
-		c.Error = o.Err.Error()
 	}
 }
 
