@@ -46,9 +46,6 @@ func Compare(before, after State, reached int64) Comparison {
 	if after.Quorum && after.Revision < reached {
 		c.Lost = append(c.Lost, fmt.Sprintf("the revision went back from %d to %d: the cluster was emptied, or restored from an older state", reached, after.Revision))
 	}
-	if after.whole() && after.RaftIndex < before.RaftIndex { // one that is still starting may not know yet what is committed
-		c.Lost = append(c.Lost, fmt.Sprintf("the raft log went back from index %d to %d: the data directories are not those of before", before.RaftIndex, after.RaftIndex))
-	}
 	for _, p := range after.Problems {
 		had := slices.ContainsFunc(before.Problems, func(o Problem) bool { return o.Kind == p.Kind && o.Subject == p.Subject })
 		if had {
@@ -56,6 +53,9 @@ func Compare(before, after State, reached int64) Comparison {
 		} else {
 			c.Problems = append(c.Problems, p)
 		}
+	}
+	if after.Quorum && len(c.Problems) == 0 && after.RaftIndex < before.RaftIndex { // one that is still starting may not know yet what is committed
+		c.Lost = append(c.Lost, fmt.Sprintf("the raft log went back from index %d to %d: the data directories are not those of before", before.RaftIndex, after.RaftIndex))
 	}
 	c.Changes = changes(before.Members, after.Members)
 	return c

@@ -57,6 +57,10 @@ func TestCompareTellsWhatBecameOfACluster(t *testing.T) {
 			before: with(healthy, func(s *State) { s.Problems = []Problem{{Down, "m3", "m3 does not answer: timeout"}} }),
 			after:  with(healthy, func(s *State) { s.Problems = []Problem{down} }), remaining: []Problem{down},
 		},
+		"wiped, and one is down as before": {
+			before: with(healthy, func(s *State) { s.Problems = []Problem{down} }), lost: 2,
+			after: with(healthy, func(s *State) { s.Revision, s.RaftIndex, s.Problems = 1, 8, []Problem{down} }), remaining: []Problem{down},
+		},
 		"no quorum, so no revision": {
 			before: healthy, after: with(healthy, func(s *State) {
 				s.Quorum, s.Revision, s.Problems = false, 0, []Problem{{NoQuorum, "", "the cluster has no quorum"}}
@@ -138,12 +142,15 @@ func TestSettleTakesEndpointsOfDifferentClustersForAState(t *testing.T) {
 
 func TestSettleEndsWithItsContext(t *testing.T) {
 	ctx, stop := context.WithCancelCause(t.Context())
-	why := errors.New("somebody stopped it")
-	_, got, err := Waiting{Limit: time.Hour, Every: time.Hour, Look: func(context.Context) (State, error) {
-		stop(why)
+	why, looks := errors.New("somebody stopped it"), 0
+	last, got, err := Waiting{Limit: time.Hour, Every: time.Millisecond, Look: func(context.Context) (State, error) {
+		if looks++; looks == 2 {
+			stop(why)
+			return State{}, why
+		}
 		return State{Problems: []Problem{{Down, "", "nobody answers"}}}, nil
 	}}.Settle(ctx, three("3.6.16"))
-	if !errors.Is(err, why) || got.OK() {
-		t.Errorf("got %+v, %v", got, err)
+	if !errors.Is(err, why) || got.OK() || len(last.Problems) != 1 {
+		t.Errorf("what was seen last is %+v: %+v, %v", last, got, err)
 	}
 }
