@@ -27,7 +27,7 @@ type guardFlags struct {
 func newGuard(g *global) *cobra.Command {
 	f := &guardFlags{}
 	cmd := &cobra.Command{
-		Use:   "guard -- COMMAND [ARG…]",
+		Use:   "guard [flags] -- COMMAND [ARG…]",
 		Short: "Run a dangerous command, such as an upgrade, between a held backup and a look at what it did",
 		Long: `Look at every member of the cluster; take a backup as the command backup does; verify it, as verify --deep does where
 --identity is given, otherwise the read-back of the backup counts; hold it, so that no prune removes it. Only if all of
@@ -47,9 +47,10 @@ EXIT STATUS
   or after, whatever COMMAND said; 130/143 interrupted
   COMMAND did not run: 2 usage, or there is no such COMMAND, 3 the backup is in some of the sinks only, 5 no sink could be
   used, 7 the backup is damaged, 8 no identity opens it, 9 the backup is suspect, 12 not authentic, 1 anything else`,
-		Args:        cobra.ArbitraryArgs,
-		Annotations: map[string]string{},
-		RunE:        func(cmd *cobra.Command, args []string) error { return f.run(g, cmd, args) },
+		Args:                  cobra.ArbitraryArgs,
+		DisableFlagsInUseLine: true,
+		Annotations:           map[string]string{},
+		RunE:                  func(cmd *cobra.Command, args []string) error { return f.run(g, cmd, args) },
 	}
 	f.backupFlags.register(cmd)
 	f.opening(cmd)
@@ -60,6 +61,7 @@ EXIT STATUS
 	fl.DurationVar(&f.settle, "settle-timeout", 5*time.Minute, "how long after COMMAND the cluster may take to be as well as before")
 	fl.StringVar(&f.reason, "reason", "", "why the backup is held: `TEXT` (default: pre-upgrade: and the name of COMMAND, without its arguments)")
 	fl.StringVar(&f.kind, "runbook", "kubeadm", "the `KIND` of cluster that the printed way back is for: "+strings.Join(runbook.Kinds(), ", "))
+	fl.Lookup("allow-no-quorum").Usage = "with --allow-unhealthy: back up what a member has although no quorum vouches for it"
 	fl.Lookup(timeoutFlag).Usage = "give up what comes before COMMAND after this long (0: never; a stalled transfer is always given up)"
 	return cmd
 }
@@ -111,8 +113,10 @@ func (f *guardFlags) prepare(g *global, cmd *cobra.Command, args []string) (*gua
 	if o, err = f.options(g, place.bucket); err != nil {
 		return nil, o, err
 	}
-	if _, err := f.keys(cmd.Context(), g.streams); len(f.identities) > 0 && err != nil {
-		return nil, o, err
+	if len(f.identities) > 0 {
+		if _, err := f.keys(cmd.Context(), g.streams); err != nil {
+			return nil, o, err
+		}
 	}
 	o.PreUpgrade = true
 	f.cluster, place.cluster = o.Cluster, o.Cluster
@@ -196,17 +200,19 @@ func (r *guarding) healthy(ctx context.Context, o backup.Options) error {
 // sound refuses a backup that is less than what a person would want to go back to.
 func (r *guarding) sound(taken *backup.Result) error {
 	r.g.tellRecipientsChanged(taken)
-	if len(taken.Suspect) > 0 {
-		return &refused{
-			fmt.Sprintf("backup %s is suspect: %s", taken.Manifest.ID, strings.Join(taken.Suspect, "; ")),
-			ifMeant(taken.Manifest.ID),
-		}
-	}
 	if err := unvouched(taken); err != nil { // --allow-no-quorum was given, or there would be no backup
 		r.g.warnf("%v", err)
 	}
 	err := missing(taken)
-	if err != nil && r.allowPartial {
+	// One that is suspect only because a sink could not be read is as good as one that is not in that sink.
+	unseen := taken.Manifest.Suspect.Unseen && (err != nil || r.allowPartial)
+	switch {
+	case len(taken.Suspect) > 0 && !unseen:
+		return &refused{
+			fmt.Sprintf("backup %s is suspect: %s", taken.Manifest.ID, strings.Join(taken.Suspect, "; ")),
+			ifMeant(taken.Manifest.ID),
+		}
+	case err != nil && r.allowPartial:
 		r.g.warnf("%v", err)
 		return nil
 	}

@@ -38,8 +38,10 @@ func (r *guarding) runIt(ctx context.Context, o backup.Options) error {
 			}
 		},
 	}.Settle(ctx, *r.out.Before)
-	r.out.After, r.out.Compared = &after, &compared
-	r.g.tellState("after", after)
+	if !after.Time.IsZero() {
+		r.out.After, r.out.Compared = &after, &compared
+		r.g.tellState("after", after)
+	}
 	for _, c := range compared.Changes {
 		fmt.Fprintf(r.g.err, "lifeboat: changed: %s\n", c)
 	}

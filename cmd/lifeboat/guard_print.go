@@ -84,6 +84,9 @@ func (r *guarding) rollback() []rollbackJSON {
 	if v := oldest(r.out.Before.Members); v != "" {
 		access = append(access, "--etcd-version", v)
 	}
+	if r.entry.Suspect.Unseen { // a sink could not be read, and may not be then
+		access = append(access, "--accept-suspect")
+	}
 	restore := func(args ...string) []string {
 		return []string{shellWords(append(append([]string{"lifeboat", "restore", string(r.entry.ID)}, args...), access...))}
 	}
