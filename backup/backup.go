@@ -50,6 +50,7 @@ type Options struct {
 	AllowNoQuorum bool          // take what a member has although no quorum vouches for it
 	Attest        bool          // compare with the live HashKV of every member, which stops their writes meanwhile
 	Stall         time.Duration // less than 64 KiB in this long is a stall; 0 means 30 s
+	PreUpgrade    bool          // say in the manifest that it was taken just before an upgrade
 
 	Tool     string // our version, for the manifest
 	Now      func() time.Time

@@ -37,6 +37,7 @@ func (r *runner) identify() error {
 			Stanzas: seal.Stanzas, Fingerprints: seal.Fingerprints, HeaderSHA256: seal.HeaderSHA256,
 		},
 		ReadBack:    catalog.ReadBack{Mode: "always", OK: true}, // a sink where it failed never gets this manifest
+		PreUpgrade:  r.PreUpgrade,
 		ToolVersion: r.Tool,
 	}
 	r.before.Link(&r.manifest)

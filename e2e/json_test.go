@@ -137,6 +137,8 @@ func jsonOutputs(t *testing.T) map[string][]string {
 	}
 	backup := append(append(slices.Clone(sinks), etcdFlags(c)...), "--recipients-file", k.recipients, "--signing-key-file", signer, "-o", "json")
 	run("backup", 0, append(backup, "--attest")...)
+	run("guard", 0, append(slices.Clone(backup), "--", "true")...)
+	run("guard", 1, append(slices.Clone(backup), "--identity", k.identity, "--", "sh", "-c", "kill -9 $$")...)
 	time.Sleep(time.Until(time.Now().Truncate(time.Second).Add(time.Second))) // ids of one second sort by chance
 	var b struct {
 		ID     string `json:"id"`

@@ -22,6 +22,9 @@ func TestMain(m *testing.M) {
 	if filepath.Base(os.Args[0]) == "age-plugin-"+keeper {
 		os.Exit(keep())
 	}
+	if filepath.Base(os.Args[0]) == signalCounter {
+		os.Exit(countSignals())
+	}
 	os.Exit(testMain(m))
 }
 

@@ -88,6 +88,7 @@ func followRunbook(t *testing.T, c *lab.Cluster, page string) {
 		}
 	}
 	d.tool(t, "etcd-3.6", "etcdctl")
+	layOutUpgrade(t, d)
 	// One shell for the page: what a block exports, the next one uses.
 	var script strings.Builder
 	for _, b := range blocks(t, filepath.Join("docs/runbooks", page)) {

@@ -35,6 +35,7 @@ func (s *Survey) sort(answers []*answer) {
 			continue
 		}
 		ep := s.endpoint(a)
+		s.Answered = append(s.Answered, ep)
 		if reason := s.unfit(ep, most, byMember[ep.MemberID]); reason != "" {
 			s.Excluded = append(s.Excluded, Exclusion{ep.URL, reason, nil})
 			continue
@@ -53,6 +54,9 @@ func (s *Survey) endpoint(a *answer) Endpoint {
 		Revision: st.GetHeader().GetRevision(), Term: st.GetRaftTerm(),
 		Committed: st.GetRaftIndex(), Applied: st.GetRaftAppliedIndex(),
 		HasLeader: st.GetLeader() != 0, Learner: st.GetIsLearner(),
+	}
+	if a.read != nil {
+		ep.Unread = a.link.explain(a.read)
 	}
 	ep.Leader = ep.HasLeader && st.GetLeader() == ep.MemberID
 	for _, m := range s.Members {

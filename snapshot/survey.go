@@ -28,6 +28,7 @@ type Survey struct {
 	Alarms     []Alarm
 	Candidates []Endpoint  // to take a snapshot from, the best first
 	Excluded   []Exclusion // and why, the rest
+	Answered   []Endpoint  // all that answered, candidates or not, in the order they were given
 }
 
 // A Member is one member of the cluster as etcd lists it.
@@ -70,6 +71,7 @@ type Endpoint struct {
 	Leader         bool
 	HasLeader      bool
 	Learner        bool
+	Unread         error // why it gave no linearizable revision itself; nil if it did
 }
 
 // An Exclusion is an endpoint no snapshot is taken from.

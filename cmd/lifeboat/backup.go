@@ -1,6 +1,8 @@
 package main
 
 import (
+	"cmp"
+	"context"
 	"fmt"
 	"os"
 	"strings"
@@ -44,6 +46,12 @@ EXIT STATUS
 			return f.run(g, cmd)
 		},
 	}
+	f.register(cmd)
+	return cmd
+}
+
+// register registers everything that a backup is taken by.
+func (f *backupFlags) register(cmd *cobra.Command) {
 	f.everywhere(cmd)
 	f.etcd(cmd)
 	f.storage(cmd)
@@ -54,35 +62,41 @@ EXIT STATUS
 	fl.BoolVar(&f.allowNoQuorum, "allow-no-quorum", false, "take what a member has although no quorum vouches for it (exit 3)")
 	fl.BoolVar(&f.attest, "attest", false, "compare with every member's live HashKV, which stops its writes meanwhile")
 	fl.DurationVar(&f.stall, "stall", 30*time.Second, "give up a member that sends less than 64 KiB in this time")
-	return cmd
 }
 
 func (f *backupFlags) run(g *global, cmd *cobra.Command) error {
 	ctx := cmd.Context()
-	o, err := f.options(g, cmd)
+	b, err := f.bucket(ctx, g, cmd)
 	if err != nil {
 		return err
 	}
-	bar := newProgress(g.err)
-	o.Log = loggerTo(bar)
-	o.Progress = func(p backup.Phase, done, total int64) { bar.at(string(p), done, total) }
-	r, err := backup.Run(ctx, o)
-	bar.done()
+	o, err := f.options(g, b)
+	if err != nil {
+		return err
+	}
+	r, err := takeBackup(ctx, g, o)
 	if err != nil {
 		return err
 	}
 	if err := f.print(g, r); err != nil {
 		return err
 	}
-	return shortfall(g, r)
+	g.tellSuspect(r)
+	g.tellRecipientsChanged(r)
+	return cmp.Or(missing(r), unvouched(r))
+}
+
+// takeBackup takes a backup and shows how far it is.
+func takeBackup(ctx context.Context, g *global, o backup.Options) (*backup.Result, error) {
+	bar := newProgress(g.err)
+	defer bar.done()
+	o.Log = loggerTo(bar)
+	o.Progress = func(p backup.Phase, done, total int64) { bar.at(string(p), done, total) }
+	return backup.Run(ctx, o)
 }
 
 // options turns flags and configuration into what package backup takes. Everything that can be wrong is found before etcd is asked.
-func (f *backupFlags) options(g *global, cmd *cobra.Command) (backup.Options, error) {
-	b, err := f.bucket(cmd.Context(), g, cmd)
-	if err != nil {
-		return backup.Options{}, err
-	}
+func (f *backupFlags) options(g *global, b *bucket) (backup.Options, error) {
 	from, err := f.source()
 	if err != nil {
 		return backup.Options{}, err
@@ -179,32 +193,51 @@ func (f *backupFlags) print(g *global, r *backup.Result) error {
 	return err
 }
 
-// shortfall says in what a committed backup is less than what was asked for.
-func shortfall(g *global, r *backup.Result) error {
+// tellSuspect warns of a backup that does not continue its cluster's history.
+func (g *global) tellSuspect(r *backup.Result) {
 	if len(r.Suspect) > 0 {
 		g.warnf("this backup is suspect: %s; `latest` passes it over and goes on meaning an older one", strings.Join(r.Suspect, "; "))
-		fmt.Fprintf(g.err, "lifeboat: hint: if the change was meant (a restore, a rebuilt cluster): lifeboat accept %s; if another cluster is meant, give it a --cluster name of its own\n", r.Manifest.ID)
+		fmt.Fprintf(g.err, "lifeboat: hint: %s\n", ifMeant(r.Manifest.ID))
 	}
+}
+
+// ifMeant is what a person does about a suspect backup.
+func ifMeant(id catalog.ID) string {
+	return fmt.Sprintf("if the change was meant (a restore, a rebuilt cluster): lifeboat accept %s; if another cluster is meant, give it a --cluster name of its own", id)
+}
+
+// tellRecipientsChanged warns of a backup that others than before can open.
+func (g *global) tellRecipientsChanged(r *backup.Result) {
 	if c := r.Manifest.RecipientsChanged; c != nil {
 		g.warnf("backups are sealed to other recipients than before, since %s: %s", c.Since, recipientsText(c.Before, r.Manifest.Sealed.Fingerprints))
 		fmt.Fprintf(g.err, "lifeboat: hint: if that was meant (a rotation of keys): lifeboat accept %s; if not, somebody has changed the recipients file of this host\n", r.Manifest.ID)
 	}
-	if failed := r.Failed(); len(failed) > 0 {
-		var texts []string
-		var causes []error
-		for _, d := range failed {
-			texts, causes = append(texts, d.Err.Error()), append(causes, d.Err)
-		}
-		return &partlyDone{
-			fmt.Sprintf("the backup is missing in %d of %d sinks: %s", len(failed), len(r.Sinks), strings.Join(texts, "; ")),
-			"what is committed elsewhere is whole; mend the sink, and the next backup makes up for this one", causes,
-		}
+}
+
+// missing is the error of a committed backup that some of the sinks have not got.
+func missing(r *backup.Result) error {
+	failed := r.Failed()
+	if len(failed) == 0 {
+		return nil
 	}
-	if !r.Manifest.Quorum {
-		return &partlyDone{
-			"the backup was taken without quorum: acknowledged writes may be missing from it",
-			"replace it by another as soon as the cluster has a quorum again", nil,
-		}
+	var texts []string
+	var causes []error
+	for _, d := range failed {
+		texts, causes = append(texts, d.Err.Error()), append(causes, d.Err)
 	}
-	return nil
+	return &partlyDone{
+		fmt.Sprintf("the backup is missing in %d of %d sinks: %s", len(failed), len(r.Sinks), strings.Join(texts, "; ")),
+		"what is committed elsewhere is whole; mend the sink, and the next backup makes up for this one", causes,
+	}
+}
+
+// unvouched is the error of a committed backup that no quorum vouches for.
+func unvouched(r *backup.Result) error {
+	if r.Manifest.Quorum {
+		return nil
+	}
+	return &partlyDone{
+		"the backup was taken without quorum: acknowledged writes may be missing from it",
+		"replace it by another as soon as the cluster has a quorum again", nil,
+	}
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/lifeboat-dr/lifeboat/backup/prune"
 	"github.com/lifeboat-dr/lifeboat/catalog"
 	"github.com/lifeboat-dr/lifeboat/crypto"
+	"github.com/lifeboat-dr/lifeboat/guard"
 	"github.com/lifeboat-dr/lifeboat/internal/demo"
 	"github.com/lifeboat-dr/lifeboat/restore"
 	"github.com/lifeboat-dr/lifeboat/restore/rehearsal"
@@ -77,10 +78,15 @@ func exitCode(ctx context.Context, err error) int {
 		sink    *sinks.Error
 		late    timedOut
 		stale   *staleError
+		after   *afterwards
+		noRun   *guard.NotRunnableError
+		doubt   *refused
 	)
 	switch {
 	case err == nil:
 		return exitDone
+	case errors.As(err, &after):
+		return after.code
 	case errors.As(context.Cause(ctx), &sig):
 		return sig.code()
 	case errors.As(err, &partly):
@@ -88,7 +94,8 @@ func exitCode(ctx context.Context, err error) int {
 	case errors.Is(err, crypto.ErrPassphrase): // a *crypto.KeyError too
 		return exitNoKey
 	case errors.As(err, &usage), errors.As(err, &badKey), errors.Is(err, snapshot.ErrConfig), errors.Is(err, restore.ErrUsage),
-		errors.Is(err, open.ErrUsage), errors.Is(err, catalog.ErrSeveralClusters), errors.Is(err, catalog.ErrUsage), errors.As(err, &binary):
+		errors.Is(err, open.ErrUsage), errors.Is(err, catalog.ErrSeveralClusters), errors.Is(err, catalog.ErrUsage), errors.As(err, &binary),
+		errors.As(err, &noRun):
 		return exitUsage
 	case errors.As(err, &failed), errors.As(err, &demoed):
 		return exitRehearsal
@@ -98,7 +105,7 @@ func exitCode(ctx context.Context, err error) int {
 		return exitUnexpected // whatever it was waiting for, that need not be at fault
 	case errors.Is(err, catalog.ErrNotAuthentic):
 		return exitNotAuthentic
-	case errors.As(err, &refusal), errors.As(err, &unsafe), errors.Is(err, catalog.ErrUnsupported):
+	case errors.As(err, &refusal), errors.As(err, &unsafe), errors.As(err, &doubt), errors.Is(err, catalog.ErrUnsupported):
 		return exitRefused
 	case errors.Is(err, crypto.ErrNoIdentity):
 		return exitNoKey

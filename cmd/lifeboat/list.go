@@ -139,6 +139,9 @@ func remarks(e catalog.Entry) string {
 	if e.Held {
 		all = append(all, strings.TrimSuffix("held: "+e.HeldFor, ": "))
 	}
+	if e.PreUpgrade && !e.Held {
+		all = append(all, "taken before an upgrade")
+	}
 	if !e.Quorum {
 		all = append(all, "taken without quorum")
 	}

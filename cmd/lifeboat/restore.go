@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"io"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -202,32 +201,6 @@ func (f *restoreFlags) printResult(g *global, p *restore.Plan, r *restore.Result
 	t.WriteString("next: start every member with these flags, then the API servers, then every controller; docs/runbooks has the steps\n")
 	_, err := io.WriteString(g.out, t.String())
 	return err
-}
-
-// access are the flags that say where backups are and what opens them, as they were given here.
-func (f *restoreFlags) access() []string {
-	var args []string
-	add := func(flag, value string) {
-		if value != "" {
-			if !strings.Contains(value, "://") {
-				value, _ = filepath.Abs(value)
-			}
-			args = append(args, flag, value)
-		}
-	}
-	add("--config", f.config)
-	if f.cluster != "" {
-		args = append(args, "--cluster", f.cluster)
-	}
-	for _, s := range f.sinks {
-		add("--sink", s)
-	}
-	for _, i := range f.identities {
-		add("--identity", i)
-	}
-	add("--identity-passphrase-file", f.identityPassphraseFile)
-	add("--trusted-keys-file", f.trustedKeysFile)
-	return args
 }
 
 // shellWords quotes what a POSIX shell would take apart.

@@ -30,6 +30,7 @@ func mayImport() map[string][]string {
 		"backup":             process,
 		"backup/crosscheck":  process,
 		"backup/prune":       process,
+		"guard":              process,
 		"restore":            append(process, "internal/child", "restore/like", "restore/runbook"),
 		"restore/like":       {},
 		"restore/runbook":    {},
