@@ -26,6 +26,7 @@ type Survey struct {
 	Unread     []error  // why each endpoint that answers could not give R0; empty with quorum
 	Members    []Member // of the cluster, endpoints or not; by the cluster's order
 	Alarms     []Alarm
+	Answered   []Endpoint  // every member that told its status, in the order of the endpoints
 	Candidates []Endpoint  // to take a snapshot from, the best first
 	Excluded   []Exclusion // and why, the rest
 }
@@ -225,9 +226,7 @@ func (c *Cluster) listMembers(ctx context.Context, s *Survey, answers []*answer)
 		if err != nil {
 			continue
 		}
-		for _, m := range got.GetMembers() {
-			s.Members = append(s.Members, Member{m.GetName(), m.GetID(), m.GetPeerURLs(), m.GetClientURLs(), m.GetIsLearner()})
-		}
+		s.Members = membersOf(got)
 		return
 	}
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -162,4 +163,30 @@ func (f *flags) recipients(s streams) ([]crypto.Recipient, error) {
 		s.warnf("a single recipient: if its one identity is lost, so is every backup; add a second to %s", f.recipientsFile)
 	}
 	return to, err
+}
+
+// access are the flags that say where backups are and what opens them, as they were given here.
+func (f *flags) access() []string {
+	var args []string
+	add := func(flag, value string) {
+		if value != "" {
+			if !strings.Contains(value, "://") {
+				value, _ = filepath.Abs(value)
+			}
+			args = append(args, flag, value)
+		}
+	}
+	add("--config", f.config)
+	if f.cluster != "" {
+		args = append(args, "--cluster", f.cluster)
+	}
+	for _, s := range f.sinks {
+		add("--sink", s)
+	}
+	for _, i := range f.identities {
+		add("--identity", i)
+	}
+	add("--identity-passphrase-file", f.identityPassphraseFile)
+	add("--trusted-keys-file", f.trustedKeysFile)
+	return args
 }

@@ -74,6 +74,7 @@ func exitCode(ctx context.Context, err error) int {
 		sink    *sinks.Error
 		late    timedOut
 		stale   *staleError
+		sick    *ailing
 	)
 	switch {
 	case err == nil:
@@ -103,7 +104,7 @@ func exitCode(ctx context.Context, err error) int {
 		return exitDamaged
 	case errors.Is(err, catalog.ErrNotFound):
 		return exitNoBackup
-	case errors.Is(err, snapshot.ErrUnavailable), errors.Is(err, snapshot.ErrStale):
+	case errors.As(err, &sick), errors.Is(err, snapshot.ErrUnavailable), errors.Is(err, snapshot.ErrStale):
 		return exitEtcd
 	case errors.As(err, &sink):
 		return exitSink

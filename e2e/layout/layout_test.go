@@ -33,6 +33,7 @@ func mayImport() map[string][]string {
 		"restore":            append(process, "internal/child", "restore/like", "restore/runbook"),
 		"restore/like":       {},
 		"restore/runbook":    {},
+		"doctor":             append(process, "internal/shell", "restore", "restore/runbook"),
 		"restore/rehearsal":  append(process, "internal/throwaway", "restore"),
 		"scheduler":          {},
 		"retention":          {},
@@ -51,6 +52,7 @@ func mayImport() map[string][]string {
 		"internal/child":     {},
 		"internal/kubedata":  {},
 		"internal/pki":       {},
+		"internal/shell":     {},
 		"e2e/…":              {"e2e/…", "internal/…"},
 		"e2e":                {},
 	}
