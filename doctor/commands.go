@@ -13,6 +13,7 @@ type Tools struct {
 	Etcdctl      []string // flags with which etcdctl is let in, endpoints apart
 	PasswordFile string   // of the user among them; "" without one
 	Lifeboat     []string // flags of `lifeboat restore` that say where backups are and what opens them
+	Identity     bool     // something among them opens backups
 	NewDir       string   // absolute; data directories are made under it
 }
 

@@ -101,7 +101,9 @@ func (d *decider) shutOut() {
 	d.Sentence = "etcd is there and does not serve this machine, so nothing is known of the cluster: do not restore; mend the access first"
 	var reasons []string
 	for _, f := range d.Etcd.Failed {
-		reasons = append(reasons, strings.TrimSuffix(f.Error()+": "+f.Hint, ": "))
+		if why := strings.TrimSuffix(f.Err.Error()+": "+f.Hint, ": "); !slices.Contains(reasons, why) {
+			reasons = append(reasons, why)
+		}
 	}
 	if len(reasons) == 0 && d.Etcd.Err != nil {
 		reasons = append(reasons, d.Etcd.Err.Error())
@@ -132,14 +134,24 @@ func (d *decider) membersDown() {
 		whose = append(whose, m.label()+": "+d.reason(m))
 	}
 	d.start(d.lost)
+	agree := len(d.endpoints()) >= d.Needed // only then is it known whose data is right
 	for _, m := range d.lost {
-		switch m.State {
-		case Unstarted:
+		if m.State == Unstarted {
 			d.Options = append(d.Options, d.remove(m))
-		case Denied, NotAsked: // it may well be healthy
+		}
+	}
+	for _, m := range d.lost {
+		switch {
+		case m.State == Unstarted:
+		case m.State == Denied, m.State == NotAsked: // it may well be healthy
+		case !agree && d.isBad(m):
 		default:
 			d.Options = append(d.Options, d.replace(m))
 		}
+	}
+	if !agree {
+		advice = append(advice, "find out whose data is right before anything is replaced")
+		d.Options = append(d.Options, d.compare())
 	}
 	if len(d.Options) > 0 && d.Options[0].Code == "start" {
 		advice = append(advice, "start what only stopped")
@@ -169,6 +181,17 @@ func (d *decider) reason(m Member) string {
 		return "it serves, and has raised the alarm CORRUPT"
 	}
 	return m.Reason
+}
+
+// compare is for a cluster of whose members too few are known to hold the right data.
+func (d *decider) compare() Option {
+	return Option{
+		Code: "compare", Title: "Compare the members", Loses: "nothing",
+		Steps: []runbook.Step{{
+			Title: "Take a snapshot of every member, and keep them all",
+			Until: "Stop what writes to etcd meanwhile. `lifeboat verify --cross-check` tells which members agree; the backups from before tell who is right.",
+		}},
+	}
 }
 
 func (d *decider) lookAtUnseen() Option {

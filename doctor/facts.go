@@ -1,7 +1,9 @@
 package doctor
 
 import (
+	"cmp"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/lifeboat-dr/lifeboat/catalog"
@@ -99,6 +101,7 @@ func (f *Facts) settleMembers() {
 	for _, m := range known {
 		f.Members = append(f.Members, f.seen(m))
 	}
+	slices.SortStableFunc(f.Members, func(a, b Member) int { return cmp.Compare(a.label(), b.label()) })
 	if f.Etcd == nil || len(known) > 0 {
 		return
 	}
@@ -134,7 +137,7 @@ func (f *Facts) seen(m snapshot.Member) Member {
 		}
 		all.State, all.Reason = Down, failed.Err.Error()
 		if !failed.Absent {
-			all.State = Denied
+			all.State, all.Reason = Denied, strings.TrimSuffix(failed.Err.Error()+"; "+failed.Hint, "; ")
 			return all
 		}
 	}

@@ -80,10 +80,9 @@ func (d *decider) behind(revision int64) string {
 	case d.head() == 0:
 		return ""
 	case missing > 0:
-		return fmt.Sprintf(", at least %d revisions of it", missing)
-	default:
-		return ""
+		return ", which is " + plural(missing, "revision") + " at least"
 	}
+	return ""
 }
 
 func (d *decider) fromSurvivor(m Member) Option {
@@ -134,7 +133,7 @@ func (d *decider) fromDirectory(dir Directory) Option {
 		made = append(made, restore.StartFlags(members, restore.Target{Member: r.Name, Dir: d.dir(r.Name)}, "", 0))
 		commands = append(commands, d.restore([]string{file, "--raw", "--member", r.Name, "--data-dir", d.dir(r.Name), "--initial-cluster", initialCluster(members)}, false))
 	}
-	o.Steps[1].Until += " Better than this, where that etcd still starts on the directory: start it, alone and without quorum, and let doctor look again; it then takes the write-ahead log into account."
+	o.Steps[1].Until += " Better than this, where that etcd still starts on the directory: start it, alone and without quorum, and let doctor look again; it then takes the write-ahead log into account. etcd --force-new-cluster on that directory would do so as well, and change the only copy there is: copy it first."
 	o.Steps = append(o.Steps, d.makeAndStart(members, commands, made)...)
 	return o
 }
@@ -162,6 +161,9 @@ func (d *decider) fromBackup(b Backup) Option {
 	stop.Until += " `" + d.restore([]string{b.ID, "--runbook", "kubeadm"}, true) + "` prints all of this for kubeadm; so for systemd, k3s and talos."
 	o.Steps = append(o.Steps, stop, d.stopEtcd())
 	o.Steps = append(o.Steps, d.makeAndStart(p.Members, commands, p.EtcdFlags())...)
+	if sealed := d.Backups.Newest.Manifest.Sealed; sealed.Encrypted() && !d.Identity {
+		o.Steps[2].Until = strings.TrimSpace("It is opened by --identity FILE, or LIFEBOAT_IDENTITY, of one of these recipients: " + strings.Join(sealed.Fingerprints, ", ") + ". " + o.Steps[2].Until)
+	}
 	return o
 }
 
@@ -205,6 +207,13 @@ func (d *decider) makeAndStart(members []restore.Member, commands []string, flag
 		Title: "See that every member serves", Commands: []string{d.etcdctl(endpoints, "endpoint", "health"), d.etcdctl(endpoints, "endpoint", "status", "-w", "table")},
 		Until: "All are healthy, and one is leader. Then start the API servers, restart whatever watches them, and take a backup: it is suspect until it is accepted, because this is a new cluster.",
 	})
+}
+
+func plural(n int64, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
 }
 
 func initialCluster(members []restore.Member) string {

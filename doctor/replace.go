@@ -31,7 +31,10 @@ func (d *decider) start(members []Member) {
 		title = "Start " + strings.Join(names, ", ") + " again, where they were"
 	}
 	if d.Verdict == QuorumLost || d.Verdict == AllDown {
-		enough = fmt.Sprintf(" It takes %d of them.", d.Needed-d.Serving)
+		enough = fmt.Sprintf(" %d of them are enough.", d.Needed-d.Serving)
+	}
+	if d.Verdict == AllDown {
+		enough += " Nothing at all answers: be sure that it is not this machine, or its network, that is cut off."
 	}
 	steps := []runbook.Step{{
 		Title: "Start etcd as it is always started there, on the data directory that it has", On: names,
@@ -104,7 +107,7 @@ func (d *decider) remove(m Member) Option {
 		Code: "remove", Title: "Remove the member at " + strings.Join(m.PeerURLs, ", ") + " that was never started, or start it", Loses: "nothing",
 		Steps: []runbook.Step{{
 			Title: "If nobody is about to start it, remove it", Commands: []string{d.etcdctl(d.endpoints(), "member", "remove", hex(m.ID))},
-			Until: "It has a vote, and does not cast it: until it serves, the cluster bears one failure less.",
+			Until: "It has a vote, and does not cast it: until it serves, the cluster bears one failure less. Afterwards let doctor look again: the commands below are for a cluster that it belongs to.",
 		}},
 	}
 }

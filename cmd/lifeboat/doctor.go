@@ -74,7 +74,7 @@ func (f *doctorFlags) run(g *global, cmd *cobra.Command) error {
 		return err
 	}
 	d := doctor.Decide(facts, doctor.Tools{
-		Etcdctl: f.etcdctlFlags(), PasswordFile: absolute(f.passwordFile), Lifeboat: f.access(), NewDir: places.NewDir,
+		Etcdctl: f.etcdctlFlags(), PasswordFile: absolute(f.passwordFile), Lifeboat: f.access(), Identity: len(f.identities) > 0, NewDir: places.NewDir,
 	})
 	if f.output == "json" {
 		err = g.printJSON(newDoctorJSON(facts, d))

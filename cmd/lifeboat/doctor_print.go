@@ -127,9 +127,12 @@ func seenRows(f doctor.Facts, d doctor.Decision) [][]string {
 		if e.Quorum {
 			state = "quorum holds"
 		}
-		if e.ClusterID == 0 {
-			row("cluster", "nobody answers")
-		} else {
+		switch {
+		case d.Verdict == doctor.Unknown:
+			row("cluster", "NOT SEEN: something answers, and does not serve us")
+		case e.ClusterID == 0:
+			row("cluster", "NOBODY ANSWERS")
+		default:
 			row("cluster", "%s: %s, %d of %d voting members serve, %d are needed, revision %d", catalog.HexID(e.ClusterID), state, d.Serving, d.Voters, d.Needed, e.Revision)
 		}
 	} else {
@@ -139,7 +142,9 @@ func seenRows(f doctor.Facts, d doctor.Decision) [][]string {
 		row(onlyFirst(i, "members"), "%s", memberText(m))
 	}
 	switch b := d.Backup; {
-	case b != nil && b.Behind >= 0:
+	case b != nil && b.Behind == 0:
+		row("backup", "%s, %s old, revision %d, and none newer is known", b.ID, ageText(b.Age), b.Revision)
+	case b != nil && b.Behind > 0:
 		row("backup", "%s, %s old, revision %d, at least %d behind", b.ID, ageText(b.Age), b.Revision, b.Behind)
 	case b != nil:
 		row("backup", "%s, %s old, revision %d", b.ID, ageText(b.Age), b.Revision)
