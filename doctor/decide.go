@@ -236,7 +236,16 @@ func (d *decider) quorumLost() {
 	if d.Voters == 0 {
 		d.Sentence = "quorum is lost, and who belongs to the cluster is not known; start the members that are stopped, and only if their data is gone restore"
 	}
+	d.Sentence += d.blind()
 	d.Options = d.recoveries()
+}
+
+// blind says that no backup is among the options because none could be seen.
+func (d *decider) blind() string {
+	if d.Backups == nil {
+		return "; no backup was seen, so give --sink before anything is restored"
+	}
+	return ""
 }
 
 func (d *decider) allDown() {
@@ -245,5 +254,6 @@ func (d *decider) allDown() {
 	if d.Voters > 0 {
 		d.Sentence = fmt.Sprintf("none of %d voting members answers: start them if their data is there (%d are enough), and only if it is gone restore", d.Voters, d.Needed)
 	}
+	d.Sentence += d.blind()
 	d.Options = d.recoveries()
 }

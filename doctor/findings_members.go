@@ -26,6 +26,11 @@ func (d *decider) memberLists() {
 				"%s and %s do not list the same members: %s, and %s", firstURL, e.URL, first, text)
 		}
 	}
+	for _, e := range d.Etcd.Answered {
+		if len(d.Etcd.Known) > 0 && !slices.ContainsFunc(d.Etcd.Known, func(m snapshot.Member) bool { return m.ID == e.MemberID }) {
+			d.find("not-a-member", Critical, "stop it: clients that ask it see what the cluster was", nil, "the member %s answers at %s and does not belong to the cluster any more", hex(e.MemberID), e.URL)
+		}
+	}
 	for _, m := range d.Facts.Members {
 		switch {
 		case m.State == Up && m.Learner != m.Status.Learner:

@@ -29,7 +29,8 @@ const (
 type Places struct {
 	Etcd    *snapshot.Config
 	Backups func(ctx context.Context) (*Backups, error)
-	NewDir  string // under which a restore would make data directories
+	Advise  func(error) string // what a person can do about an error of Backups; nil if nobody knows
+	NewDir  string             // under which a restore would make data directories
 }
 
 // Look gathers what can be seen, all sources at the same time. What cannot be is among the facts. The error is that of ctx, or one of
@@ -64,7 +65,11 @@ func Look(ctx context.Context, p Places, now time.Time) (Facts, error) {
 	}
 	if unread != nil {
 		f.Backups = nil
-		f.Unseen = append(f.Unseen, Unseen{What: "the backups", Reason: unread.Error(), Advice: "mend the access to the sink, or give another one that holds them with --sink"})
+		hidden := Unseen{What: "the backups", Reason: unread.Error()}
+		if p.Advise != nil {
+			hidden.Advice = p.Advise(unread)
+		}
+		f.Unseen = append(f.Unseen, hidden)
 	}
 	f.settleMembers()
 	for _, e := range f.strangers() {

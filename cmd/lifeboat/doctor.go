@@ -103,7 +103,7 @@ func (f *doctorFlags) places(g *global, cmd *cobra.Command) (doctor.Places, *err
 			"name the members with --endpoints https://10.0.0.5:2379,https://10.0.0.6:2379, and where backups live with --sink; or both in the file of --config",
 		}
 	}
-	p := doctor.Places{NewDir: absolute(f.newDir)}
+	p := doctor.Places{NewDir: absolute(f.newDir), Advise: func(err error) string { return strings.Join(hintsOf(err), "; ") }}
 	if len(f.endpoints) > 0 {
 		from, err := f.source()
 		if err != nil {

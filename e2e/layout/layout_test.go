@@ -33,7 +33,7 @@ func mayImport() map[string][]string {
 		"restore":            append(process, "internal/child", "restore/like", "restore/runbook"),
 		"restore/like":       {},
 		"restore/runbook":    {},
-		"doctor":             append(process, "internal/shell", "restore", "restore/runbook"),
+		"doctor":             {"snapshot", "catalog", "internal/shell", "restore", "restore/runbook"},
 		"restore/rehearsal":  append(process, "internal/throwaway", "restore"),
 		"scheduler":          {},
 		"retention":          {},
