@@ -236,14 +236,27 @@ func (w *ward) write(t *testing.T, key, value string) {
 }
 
 // TestWhatDoctorPrintsMakesTheClusterWholeAgain takes one cluster of three through every state of its quorum, and each time does what doctor
-// says with its own commands.
+// says with its own commands. In full it does so for every etcd.
 func TestWhatDoctorPrintsMakesTheClusterWholeAgain(t *testing.T) {
 	t.Parallel()
-	c := lab.StartCluster(t, lab.ClusterOptions{Version: "3.7", TLS: true, QuotaBytes: 1 << 30})
+	versions := []string{"3.7"}
+	if lab.Long() {
+		versions = []string{"3.5", "3.6", "3.7"}
+	}
+	for _, version := range versions {
+		t.Run(version, func(t *testing.T) {
+			t.Parallel()
+			throughEveryQuorum(t, version)
+		})
+	}
+}
+
+func throughEveryQuorum(t *testing.T, version string) {
+	c := lab.StartCluster(t, lab.ClusterOptions{Version: version, TLS: true, QuotaBytes: 1 << 30})
 	if _, err := kubedata.Fill(t.Context(), c.Client(t), kubedata.Options{Keys: 200, Seed: 21, Churn: 20}); err != nil {
 		t.Fatal(err)
 	}
-	w := newWard(t, c, "etcd-3.7")
+	w := newWard(t, c, "etcd-"+version)
 	w.write(t, "scene", "backup")
 	lifeboat(t, append([]string{"backup", "--recipients-file", w.keys.recipients, "--sink", w.sink}, etcdFlags(c)...)...).must(t, 0)
 
