@@ -97,6 +97,9 @@ func TestEveryStateOfTheQuorumHasItsAnswer(t *testing.T) {
 		"4/5":                                  {scene("uuuud", true), MemberDown, "start replace", "quorum holds with 4 of 5"},
 		"3/5":                                  {scene("uuudd", true), MemberDown, "start replace replace", "quorum holds with 3 of 5"},
 		"2/5":                                  {scene("uuddd", false), QuorumLost, "start survivor", "it takes 3"},
+		"3/4":                                  {scene("uuud", true), MemberDown, "start replace", ""},
+		"2/4":                                  {scene("uudd", false), QuorumLost, "start survivor", "2 of 4 voting members answer, and it takes 3"},
+		"1/2":                                  {scene("ud", false), QuorumLost, "start survivor", "it takes 2"},
 		"1/1":                                  {scene("u", true), Whole, "", "the one voting member"},
 		"0/1":                                  {scene("d", false), AllDown, "start", ""},
 		"a learner has no vote":                {scene("uuuU", true), Whole, "", "all 3 voting members"},
@@ -208,6 +211,11 @@ func TestWhatARestoreLosesIsSaid(t *testing.T) {
 	if o := d.Options[1]; d.Backup.Behind != -1 || !strings.Contains(o.Loses, "nobody knows") {
 		t.Errorf("%+v: %s", d.Backup, o.Loses)
 	}
+	other := scene("udd", false).withBackup(900)
+	other.Etcd.ClusterID++
+	if d := decide(other); d.Backup.Behind != -1 {
+		t.Errorf("another cluster's revisions are compared: %+v", d.Backup)
+	}
 	got := commandsOf(d, "backup")
 	want := "lifeboat restore 20261120T010000Z-r900-7f3a9c --member m2 --data-dir /nowhere/etcd-new/m2 --sink 's3://bucket/etcd?region=x'"
 	if !slices.Contains(got, want) || len(got) != 3+3+2 {
@@ -227,7 +235,8 @@ func TestADataDirectoryIsWorthMoreThanAnOlderBackup(t *testing.T) {
 	f.Directories = []Directory{
 		{Path: "/old/m1", ClusterID: clusterID, Revision: 990},
 		{Path: "/old/m2", ClusterID: clusterID, Revision: 1200, InUse: true},
-		{Path: "/old/m3", ClusterID: clusterID, Revision: 1100, Findings: []DirectoryFinding{{Code: "damaged", Detail: "its pages do not fit together", Severe: true}}},
+		{Path: "/old/m3", ClusterID: clusterID, Revision: 1100, Findings: []DirectoryFinding{{Code: "db-damaged", Detail: "its pages do not fit together", Severe: true}}},
+		{Path: "/old/m4", ClusterID: clusterID, Revision: 1050, Findings: []DirectoryFinding{{Code: "wal-missing", Detail: "its log is gone", Severe: true}}},
 	}
 	d := decide(f)
 	if got := commandsOf(d, "directory"); codes(d) != "start directory backup" || !strings.Contains(strings.Join(got, "\n"), "lifeboat restore /old/m1/member/snap/db --raw --member m1 --data-dir /nowhere/etcd-new/m1 --initial-cluster m1=") {
@@ -236,7 +245,11 @@ func TestADataDirectoryIsWorthMoreThanAnOlderBackup(t *testing.T) {
 	if d.Backup.Behind != 300 {
 		t.Errorf("%d revisions behind", d.Backup.Behind)
 	}
-	if f := find(t, d, "damaged"); f.Severity != Critical {
+	if f := find(t, d, "db-damaged"); f.Severity != Critical || !strings.HasPrefix(f.Text, "/old/m3: ") {
 		t.Errorf("%+v", f)
+	}
+	f.Directories = f.Directories[1:]
+	if d := decide(f); d.Options[1].Code != "directory" || !strings.Contains(d.Options[1].Title, "/old/m4") || !strings.HasSuffix(d.Options[1].Loses, "; and its log is gone") {
+		t.Errorf("%+v", d.Options)
 	}
 }

@@ -93,16 +93,3 @@ func orURL(e snapshot.Endpoint) string {
 	}
 	return e.Name
 }
-
-// directories passes on what was found in data directories.
-func (d *decider) directories() {
-	for _, dir := range d.Directories {
-		for _, f := range dir.Findings {
-			severity := Warning
-			if f.Severe {
-				severity = Critical
-			}
-			d.find(f.Code, severity, "", nil, "%s: %s", dir.Path, f.Detail)
-		}
-	}
-}

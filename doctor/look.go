@@ -17,8 +17,9 @@ import (
 const (
 	// etcdLimit and sinksLimit are how long is looked at most, should something answer now and then only. Where nothing answers,
 	// dialling gives up after 10 s.
-	etcdLimit  = 90 * time.Second
-	sinksLimit = 2 * time.Minute
+	etcdLimit        = 90 * time.Second
+	sinksLimit       = 2 * time.Minute
+	directoriesLimit = 10 * time.Minute // all of a database is read
 
 	// An election takes a moment: before enough members are said not to agree they are asked again.
 	surveys     = 3
@@ -29,8 +30,10 @@ const (
 type Places struct {
 	Etcd    *snapshot.Config
 	Backups func(ctx context.Context) (*Backups, error)
-	Advise  func(error) string // what a person can do about an error of Backups; nil if nobody knows
-	NewDir  string             // under which a restore would make data directories
+	// Directories looks into data directories that are at hand, and tells which it could not look into.
+	Directories func(ctx context.Context) ([]Directory, []Unseen)
+	Advise      func(error) string // what a person can do about an error of Backups; nil if nobody knows
+	NewDir      string             // under which a restore would make data directories
 }
 
 // Look gathers what can be seen, all sources at the same time. What cannot be is among the facts. The error is that of ctx, or one of
@@ -40,6 +43,7 @@ func Look(ctx context.Context, p Places, now time.Time) (Facts, error) {
 	var (
 		wg     sync.WaitGroup
 		unread error
+		shut   []Unseen
 		config error
 	)
 	if p.Etcd != nil {
@@ -56,7 +60,15 @@ func Look(ctx context.Context, p Places, now time.Time) (Facts, error) {
 			f.Backups, unread = p.Backups(limited)
 		})
 	}
+	if p.Directories != nil {
+		wg.Go(func() {
+			limited, cancel := context.WithTimeoutCause(ctx, directoriesLimit, fmt.Errorf("the data directories were not read within %s", directoriesLimit))
+			defer cancel()
+			f.Directories, shut = p.Directories(limited)
+		})
+	}
 	wg.Wait()
+	f.Unseen = shut
 	if err := ctx.Err(); err != nil {
 		return f, context.Cause(ctx)
 	}
@@ -139,8 +151,6 @@ func (e *Etcd) failed(err error) (*Etcd, error) {
 	case errors.Is(err, snapshot.ErrConfig):
 		return nil, err
 	case len(e.Failed) == 0:
-		e.Err = err
-	case slices.ContainsFunc(e.Failed, func(f *snapshot.EndpointError) bool { return !f.Absent }):
 		e.Err = err
 	}
 	return e, nil

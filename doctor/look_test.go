@@ -53,11 +53,17 @@ func TestSilenceIsNotWaitedForWithoutEnd(t *testing.T) {
 			return nil, errors.New("no such bucket")
 		},
 	}
+	p.Directories = func(ctx context.Context) ([]Directory, []Unseen) {
+		if _, bound := ctx.Deadline(); !bound {
+			t.Error("directories are read without a limit")
+		}
+		return []Directory{{Path: "/old/m1", ClusterID: clusterID, Revision: 990}}, nil
+	}
 	f, err := Look(t.Context(), p, midnight())
-	if err != nil || len(f.Unseen) != 2 || f.Unseen[0].Reason != "no such bucket" || f.Unseen[1].What != "endpoint "+address {
+	if err != nil || len(f.Directories) != 1 || len(f.Unseen) != 2 || f.Unseen[0].Reason != "no such bucket" || f.Unseen[1].What != "endpoint "+address {
 		t.Fatalf("%+v, %v", f, err)
 	}
-	if d := Decide(f, Tools{}); d.Verdict != AllDown || codes(d) != "start" {
+	if d := Decide(f, Tools{}); d.Verdict != AllDown || codes(d) != "start directory" {
 		t.Errorf("%s %s", d.Verdict, codes(d))
 	}
 	ctx, cancel := context.WithCancelCause(t.Context())

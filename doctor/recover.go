@@ -50,17 +50,6 @@ func (d *decider) survivor() (best Member, found bool) {
 	return best, found
 }
 
-// directory is the data directory that can be used and holds most.
-func (d *decider) directory() (best Directory, found bool) {
-	for _, dir := range d.Directories {
-		severe := slices.ContainsFunc(dir.Findings, func(f DirectoryFinding) bool { return f.Severe })
-		if !dir.InUse && !severe && dir.Revision > 0 && (!found || dir.Revision > best.Revision) {
-			best, found = dir, true
-		}
-	}
-	return best, found
-}
-
 // backup is what is known of the backup that would be restored.
 func (d *decider) backup() *Backup {
 	if d.Backups == nil || d.Backups.Newest == nil {
@@ -96,19 +85,8 @@ func (d *decider) fromSurvivor(m Member) Option {
 			Until: "It is not encrypted: remove it when all is done. Bring it to the same place on every node.",
 		}},
 	}
-	members := d.voters()
-	if members == nil {
-		o.Steps = append(o.Steps, runbook.Step{Title: "Restore from it", Until: "Not all members' names are known: `lifeboat restore " + file + " --initial-cluster NAME=PEER-URL,… --out DIR` makes every directory, and prints the flags."})
-		return o
-	}
-	var made [][]string
-	var commands []string
-	for _, r := range members {
-		made = append(made, restore.StartFlags(members, restore.Target{Member: r.Name, Dir: d.dir(r.Name)}, "", m.Status.Quota))
-		commands = append(commands, d.restore([]string{file, "--member", r.Name, "--data-dir", d.dir(r.Name), "--initial-cluster", initialCluster(members)}, false))
-	}
 	o.Steps = append(o.Steps, d.stopEtcd())
-	o.Steps = append(o.Steps, d.makeAndStart(members, commands, made)...)
+	o.Steps = append(o.Steps, d.fromFile(d.voters(), m.Status.Quota, file)...)
 	return o
 }
 
@@ -119,6 +97,11 @@ func (d *decider) fromDirectory(dir Directory) Option {
 		Loses: "what this member had not yet been sent, and what stood only in its write-ahead log" + d.behind(dir.Revision),
 		Steps: []runbook.Step{d.stopWriters(), d.stopEtcd()},
 	}
+	for _, f := range dir.Findings {
+		if f.Severe {
+			o.Loses += "; and " + f.Detail
+		}
+	}
 	members := d.voters()
 	if members == nil {
 		for _, m := range dir.Members {
@@ -127,15 +110,25 @@ func (d *decider) fromDirectory(dir Directory) Option {
 			}
 		}
 	}
-	var made [][]string
+	o.Steps[1].Until += " Better than this, where that etcd still starts on the directory: start it, alone and without quorum, and let doctor look again; " +
+		"it then takes the write-ahead log into account. etcd --force-new-cluster on that directory would do so as well, and change the only copy there is: copy it first."
+	o.Steps = append(o.Steps, d.fromFile(members, 0, file, "--raw")...)
+	return o
+}
+
+// fromFile are the steps that make the members from a file and start them.
+func (d *decider) fromFile(members []restore.Member, quota int64, source ...string) []runbook.Step {
+	if len(members) == 0 {
+		return []runbook.Step{d.nameMembers(source...)}
+	}
+	var flags [][]string
 	var commands []string
 	for _, r := range members {
-		made = append(made, restore.StartFlags(members, restore.Target{Member: r.Name, Dir: d.dir(r.Name)}, "", 0))
-		commands = append(commands, d.restore([]string{file, "--raw", "--member", r.Name, "--data-dir", d.dir(r.Name), "--initial-cluster", initialCluster(members)}, false))
+		flags = append(flags, restore.StartFlags(members, restore.Target{Member: r.Name, Dir: d.dir(r.Name)}, "", quota))
+		args := append(slices.Clone(source), "--member", r.Name, "--data-dir", d.dir(r.Name), "--initial-cluster", initialCluster(members))
+		commands = append(commands, d.restore(args, false))
 	}
-	o.Steps[1].Until += " Better than this, where that etcd still starts on the directory: start it, alone and without quorum, and let doctor look again; it then takes the write-ahead log into account. etcd --force-new-cluster on that directory would do so as well, and change the only copy there is: copy it first."
-	o.Steps = append(o.Steps, d.makeAndStart(members, commands, made)...)
-	return o
+	return d.makeAndStart(members, commands, flags)
 }
 
 func (d *decider) fromBackup(b Backup) Option {
@@ -149,7 +142,8 @@ func (d *decider) fromBackup(b Backup) Option {
 	}
 	if p == nil {
 		o.Steps = []runbook.Step{d.stopWriters(), {
-			Title: "Restore it", Until: fmt.Sprintf("The members it should have are not clear (%v): `lifeboat restore %s --initial-cluster NAME=PEER-URL,… --out DIR`.", d.Backups.NoPlan, b.ID),
+			Title: "Restore it", Until: fmt.Sprintf("The members it should have are not clear (%v): name them with --initial-cluster NAME=PEER-URL,… to `%s`, which makes every directory and prints the flags.",
+				d.Backups.NoPlan, d.restore([]string{b.ID, "--out", d.NewDir}, true)),
 		}}
 		return o
 	}
@@ -165,6 +159,14 @@ func (d *decider) fromBackup(b Backup) Option {
 		o.Steps[2].Until = strings.TrimSpace("It is opened by --identity FILE, or LIFEBOAT_IDENTITY, of one of these recipients: " + strings.Join(sealed.Fingerprints, ", ") + ". " + o.Steps[2].Until)
 	}
 	return o
+}
+
+// nameMembers is for a cluster of whose members nobody knows enough.
+func (d *decider) nameMembers(source ...string) runbook.Step {
+	return runbook.Step{
+		Title: "Restore from it",
+		Until: "Who belongs to the cluster is not known: name them with --initial-cluster NAME=PEER-URL,… to `" + d.restore(append(source, "--out", d.NewDir), false) + "`, which makes every directory and prints the flags.",
+	}
 }
 
 // stopWriters comes before everything else in each way that makes a new cluster.
