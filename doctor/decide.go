@@ -201,13 +201,14 @@ func (d *decider) lookAtUnseen() Option {
 			all = append(all, m.label()+": "+m.Reason)
 		}
 	}
-	return Option{
-		Code: "look", Title: "Look at the members that could not be seen from here", Loses: "nothing",
-		Steps: []runbook.Step{{
-			Title: "Find out whether they serve", Commands: []string{d.etcdctl(d.endpoints(), "member", "list", "-w", "table")},
-			Until: "They may be healthy, and only not be reached from this machine: " + strings.Join(all, "; ") + ".",
-		}},
+	step := runbook.Step{
+		Title: "Find out whether they serve",
+		Until: "They may be healthy, and only not be reached from this machine: " + strings.Join(all, "; ") + ".",
 	}
+	if d.Etcd.Quorum {
+		step.Commands = []string{d.etcdctl(d.endpoints(), "member", "list", "-w", "table")}
+	}
+	return Option{Code: "look", Title: "Look at the members that could not be seen from here", Loses: "nothing", Steps: []runbook.Step{step}}
 }
 
 func (d *decider) stuck() {

@@ -109,12 +109,13 @@ func TestEveryStateOfTheQuorumHasItsAnswer(t *testing.T) {
 		"all run, nobody leads":                {scene("uuu", false), Stuck, "look", "do not restore"},
 		"enough run, nobody leads":             {scene("uud", false), Stuck, "look", "do not restore"},
 		"one that does not let us in":          {scene("uux", true), MemberDown, "look", "look at the members that could not be seen"},
-		"nobody lets us in":                    {scene("xxx", false), Unknown, "look", "mend the access first"},
-		"some are down and nobody lets us in":  {scene("ddx", false), Unknown, "look", "do not restore"},
-		"one that was never started":           {scene("uuus", true), MemberDown, "remove", "start or remove"},
-		"one down and one that was never started": {scene("uuuds", true), MemberDown, "start remove replace", ""},
-		"one is not asked":                        {scene("uun", true), MemberDown, "look", ""},
-		"no endpoint":                             {Facts{Now: midnight()}.withBackup(900), Unknown, "start backup", "give --endpoints"},
+		"no quorum, and one that does not let us in": {scene("udx", false), QuorumLost, "start look survivor", ""},
+		"nobody lets us in":                          {scene("xxx", false), Unknown, "look", "mend the access first"},
+		"some are down and nobody lets us in":        {scene("ddx", false), Unknown, "look", "do not restore"},
+		"one that was never started":                 {scene("uuus", true), MemberDown, "remove", "start or remove"},
+		"one down and one that was never started":    {scene("uuuds", true), MemberDown, "start remove replace", ""},
+		"one is not asked":                           {scene("uun", true), MemberDown, "look", ""},
+		"no endpoint":                                {Facts{Now: midnight()}.withBackup(900), Unknown, "start backup", "give --endpoints"},
 	} {
 		d := decide(c.facts)
 		if d.Verdict != c.verdict || codes(d) != c.options || !strings.Contains(d.Sentence, c.says) {

@@ -19,6 +19,9 @@ func (d *decider) recoveries() []Option {
 	d.start(d.lost)
 	first := slices.Clone(d.Options[before:])
 	d.Options = d.Options[:before]
+	if slices.ContainsFunc(d.lost, func(m Member) bool { return m.State == Denied }) {
+		first = append(first, d.lookAtUnseen())
+	}
 	type way struct {
 		revision int64
 		Option

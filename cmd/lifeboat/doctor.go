@@ -39,7 +39,8 @@ Nothing is done. The cluster is only read, and nobody is waited for without end.
 endpoints are asked where the cluster says they are. No key is opened: --identity is only for the printed commands.
 
 EXIT STATUS
-  0 every voting member serves, and no alarm or the like stands against it, whatever is found besides, 2 usage,
+  0 every voting member serves, and no alarm or the like stands against it, whatever is found besides; or no endpoint
+  was given, and there was nothing to ask, 2 usage,
   4 etcd needs a person: a member is down, quorum is lost, an alarm is raised, or nothing can be said of it,
   5 etcd is whole, and no sink could be read; what was decided is printed in every case`,
 		Args: cobra.NoArgs,
