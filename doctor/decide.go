@@ -133,6 +133,11 @@ func (d *decider) membersDown() {
 	for _, m := range d.lost {
 		whose = append(whose, m.label()+": "+d.reason(m))
 	}
+	if d.Serving < d.Needed { // some that do not answer here are alive, or there would be no quorum
+		d.Sentence = fmt.Sprintf("quorum holds, although only %d of %d voting members answer here: do not restore, and replace nobody; look from a machine that reaches them all (%s)", d.Serving, d.Voters, strings.Join(whose, "; "))
+		d.Options = []Option{d.lookAtUnseen()}
+		return
+	}
 	d.start(d.lost)
 	agree := len(d.endpoints()) >= d.Needed // only then is it known whose data is right
 	for _, m := range d.lost {
@@ -197,7 +202,7 @@ func (d *decider) compare() Option {
 func (d *decider) lookAtUnseen() Option {
 	var all []string
 	for _, m := range d.lost {
-		if m.State == Denied || m.State == NotAsked {
+		if m.State == Denied || m.State == NotAsked || d.Serving < d.Needed && d.Etcd.Quorum {
 			all = append(all, m.label()+": "+m.Reason)
 		}
 	}

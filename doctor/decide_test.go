@@ -97,6 +97,7 @@ func TestEveryStateOfTheQuorumHasItsAnswer(t *testing.T) {
 		"4/5":                                  {scene("uuuud", true), MemberDown, "start replace", "quorum holds with 4 of 5"},
 		"3/5":                                  {scene("uuudd", true), MemberDown, "start replace replace", "quorum holds with 3 of 5"},
 		"2/5":                                  {scene("uuddd", false), QuorumLost, "start survivor", "it takes 3"},
+		"quorum holds, and we reach one":       {scene("udd", true), MemberDown, "look", "only 1 of 3 voting members answer here: do not restore, and replace nobody"},
 		"3/4":                                  {scene("uuud", true), MemberDown, "start replace", ""},
 		"2/4":                                  {scene("uudd", false), QuorumLost, "start survivor", "2 of 4 voting members answer, and it takes 3"},
 		"1/2":                                  {scene("ud", false), QuorumLost, "start survivor", "it takes 2"},
