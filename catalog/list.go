@@ -70,14 +70,14 @@ type Listing struct {
 // sinks, and sinks that cannot be reached, are told as problems. It is an error only if no sink can be read.
 func List(ctx context.Context, ss []Named, cluster string, t Trust) (Listing, error) {
 	if cluster == "" {
-		names, _, err := Clusters(ctx, ss) // a problem will show again below
+		names, problems, err := Clusters(ctx, ss) // where there is a cluster, a problem will show again below
 		switch {
 		case err != nil:
 			return Listing{}, err
 		case len(names) > 1:
 			return Listing{}, &SeveralClustersError{names}
-		case len(names) == 0:
-			return Listing{}, nil
+		case len(names) == 0: // that can be seen
+			return Listing{Problems: problems}, nil
 		}
 		cluster = names[0]
 	} else if err := CheckCluster(cluster); err != nil {

@@ -219,8 +219,12 @@ func TestUnreadableManifestsAreProblemsAndVanishedOnesAreNot(t *testing.T) {
 func TestSeveralClustersNeedAName(t *testing.T) {
 	t.Parallel()
 	a, b := Named{"mem:a", mem.New()}, Named{"mem:b", mem.New()}
-	if l, err := List(t.Context(), []Named{a}, "", Trust{}); err != nil || l.Cluster != "" || len(l.Entries) != 0 {
+	if l, err := List(t.Context(), []Named{a}, "", Trust{}); err != nil || l.Cluster != "" || len(l.Entries) != 0 || len(l.Problems) != 0 {
 		t.Errorf("nothing there: %+v %v", l, err)
+	}
+	down := Named{"mem:down", &faulty{Sink: mem.New(), list: errors.New("connection refused")}}
+	if l, err := List(t.Context(), []Named{a, down}, "", Trust{}); err != nil || l.Cluster != "" || len(l.Problems) != 1 {
+		t.Errorf("nothing in one, and the other cannot be seen: %+v %v", l, err)
 	}
 	backupAt(t, []Named{a}, 0, 0xa, 100, 1000, key{})
 	put(t, b, "v1/dev/snapshots/orphan", nil) // no manifest, so no cluster

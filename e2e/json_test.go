@@ -189,6 +189,9 @@ func jsonOutputs(t *testing.T) map[string][]string {
 	run("list", 0, reading...)
 	lifeboat(t, "hold", "latest", "--reason", "audit", "--signing-key-file", signer, "--sink", "file://"+first, "--trusted-keys-file", signer+".pub").must(t, 0)
 	run("status", 0, reading...)
+	run("doctor", 0, append(slices.Clone(reading), etcdFlags(c)...)...)
+	c.Stop(t, 1)
+	run("doctor", 4, append(append(slices.Clone(reading), etcdFlags(c)...), "--endpoints", "https://127.0.0.1:1")...)
 	for command, texts := range out {
 		for _, text := range texts {
 			if !json.Valid([]byte(text)) {

@@ -18,25 +18,43 @@ import (
 // missing (a forgotten mount, a wrong path), "new" would found an empty cluster under the same token, where "existing"
 // makes etcd ask the other members and refuse to start.
 func (p *Plan) etcdFlags(t Target) []string {
+	return StartFlags(p.Members, t, p.Token, p.Quota)
+}
+
+// StartFlags are the flags that start one member of a cluster that exists, on a data directory that was restored or is empty. Without a
+// token or a quota they say nothing of it: to join a cluster no token is needed.
+func StartFlags(members []Member, t Target, token string, quota int64) []string {
 	var m Member
-	for _, each := range p.Members {
+	for _, each := range members {
 		if each.Name == t.Member {
 			m = each
 		}
 	}
-	clients := clientURLs(p.Members)[m.Name]
-	return []string{
+	clients := clientURLs(members)[m.Name]
+	flags := []string{
 		"--name=" + m.Name,
 		"--data-dir=" + t.Dir,
-		"--initial-cluster=" + initialCluster(p.Members),
-		"--initial-cluster-token=" + p.Token,
+		"--initial-cluster=" + initialCluster(members),
+		"--initial-cluster-token=" + token,
 		"--initial-cluster-state=existing",
 		"--initial-advertise-peer-urls=" + strings.Join(m.PeerURLs, ","),
 		"--listen-peer-urls=" + listenURLs(m.PeerURLs),
 		"--advertise-client-urls=" + strings.Join(clients, ","),
 		"--listen-client-urls=" + listenURLs(clients),
-		"--quota-backend-bytes=" + strconv.FormatInt(p.Quota, 10),
+		"--quota-backend-bytes=" + strconv.FormatInt(quota, 10),
 	}
+	return slices.DeleteFunc(flags, func(f string) bool {
+		return token == "" && strings.HasPrefix(f, "--initial-cluster-token=") || quota == 0 && strings.HasPrefix(f, "--quota-backend-bytes=")
+	})
+}
+
+// EtcdFlags are those that each directory of a resolved plan is started with, in the order of Dirs, certificates apart.
+func (p *Plan) EtcdFlags() [][]string {
+	var all [][]string
+	for _, t := range p.Dirs {
+		all = append(all, p.etcdFlags(t))
+	}
+	return all
 }
 
 // clientURLs are where each member serves clients: what is known or, where nothing is, the host of its first peer URL at port

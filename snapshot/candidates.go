@@ -35,7 +35,9 @@ func (s *Survey) sort(answers []*answer) {
 			continue
 		}
 		ep := s.endpoint(a)
-		s.Answered = append(s.Answered, ep)
+		if !slices.ContainsFunc(s.Answered, func(other Endpoint) bool { return other.MemberID == ep.MemberID }) {
+			s.Answered = append(s.Answered, ep)
+		}
 		if reason := s.unfit(ep, most, byMember[ep.MemberID]); reason != "" {
 			s.Excluded = append(s.Excluded, Exclusion{ep.URL, reason, nil})
 			continue

@@ -7,6 +7,7 @@ package snapshot
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"math"
@@ -51,6 +52,8 @@ type Cluster struct {
 	links   []*link
 	failed  []*EndpointError
 	timeout time.Duration
+	own     *x509.Certificate // our client certificate; nil without
+	ownFile string
 }
 
 // link is one endpoint's connection.
@@ -59,6 +62,8 @@ type link struct {
 	cc      *grpc.ClientConn
 	explain func(error) *EndpointError  // turns what a call returned into words
 	login   func(context.Context) error // again, if the last was long ago; nil without a user
+	chain   []*x509.Certificate         // that the server presented and we accept, up to the authority; none without TLS
+	clock   func(context.Context) (time.Duration, error)
 
 	kv          pb.KVClient
 	maintenance pb.MaintenanceClient
@@ -76,7 +81,7 @@ func Connect(ctx context.Context, cfg Config) (*Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Cluster{timeout: defaultRequestTimeout}
+	c := &Cluster{timeout: defaultRequestTimeout, own: access.leaf, ownFile: access.certFile}
 	if cfg.RequestTimeout > 0 {
 		c.timeout = cfg.RequestTimeout
 	}
@@ -133,7 +138,7 @@ func dial(ctx context.Context, t target, a *access, request time.Duration) (*lin
 	}
 	explain := func(err error) *EndpointError {
 		hint, text := explain(err, seen.last(), t, a)
-		return &EndpointError{Endpoint: t.url, Kind: ErrUnavailable, Err: text, Hint: hint}
+		return &EndpointError{Endpoint: t.url, Kind: ErrUnavailable, Err: text, Hint: hint, Absent: isAbsent(err, seen.last())}
 	}
 	// The passthrough resolver leaves the name to the dialler, which tries all its addresses.
 	cc, err := grpc.NewClient("passthrough:///"+t.host, opts...)
@@ -145,7 +150,7 @@ func dial(ctx context.Context, t target, a *access, request time.Duration) (*lin
 		return nil, explain(seen.probe(ctx, err, t, a))
 	}
 	l := &link{
-		url: t.url, cc: cc, explain: explain,
+		url: t.url, cc: cc, explain: explain, chain: seen.presented(), clock: func(ctx context.Context) (time.Duration, error) { return askTime(ctx, t, a) },
 		kv: pb.NewKVClient(cc), maintenance: pb.NewMaintenanceClient(cc), cluster: pb.NewClusterClient(cc),
 	}
 	if a.user != "" {

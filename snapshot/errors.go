@@ -31,6 +31,9 @@ type EndpointError struct {
 	Kind     error  // ErrUnavailable or ErrDamaged
 	Err      error
 	Hint     string // advice for a person, "" if there is none
+	// Absent says that nothing answers there at all: nobody listens, no way leads there, or there is only silence. Otherwise
+	// something is there that does not serve us.
+	Absent bool
 }
 
 // Error names the endpoint, then the cause.
@@ -67,6 +70,15 @@ func (e *noEndpoint) Error() string {
 		texts[i] = f.Error()
 	}
 	return e.what + ": " + strings.Join(texts, "; ")
+}
+
+// Failures are the endpoints that an error of Connect or Survey speaks of, each with its own reason.
+func Failures(err error) []*EndpointError {
+	var all *noEndpoint
+	if errors.As(err, &all) {
+		return all.failed
+	}
+	return nil
 }
 
 func (e *noEndpoint) Unwrap() []error {

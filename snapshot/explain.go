@@ -40,6 +40,19 @@ func isTimeout(err error) bool {
 	return err != nil && (errors.Is(err, context.DeadlineExceeded) || strings.HasPrefix(err.Error(), "no answer"))
 }
 
+// isAbsent tells whether nothing at all answered, rather than something that does not serve us.
+func isAbsent(err, seen error) bool {
+	var dns *net.DNSError
+	var timeout net.Error
+	switch {
+	case errors.Is(seen, syscall.ECONNREFUSED), errors.Is(seen, syscall.EHOSTUNREACH), errors.Is(seen, syscall.ENETUNREACH), errors.As(seen, &dns):
+		return true
+	case seen == nil:
+		return isTimeout(err)
+	}
+	return errors.As(seen, &timeout) && timeout.Timeout()
+}
+
 // explainConnection is for a connection that never came to be.
 func explainConnection(err error, seen error, t target, a *access) (string, error) {
 	var (

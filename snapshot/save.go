@@ -66,7 +66,7 @@ func (c *Cluster) Save(ctx context.Context, ep Endpoint, dst io.Writer, o SaveOp
 		return Saved{}, err
 	case errors.Is(cause, errStall):
 		hint := "the next member is worth a try; if it happens to all, look at their disks and at the network between"
-		return Saved{}, &EndpointError{l.url, ErrUnavailable, fmt.Errorf("%w after %d of %d bytes", cause, r.got, r.total), hint}
+		return Saved{}, &EndpointError{Endpoint: l.url, Kind: ErrUnavailable, Err: fmt.Errorf("%w after %d of %d bytes", cause, r.got, r.total), Hint: hint}
 	case errors.Is(err, ErrDamaged):
 		return Saved{}, &EndpointError{Endpoint: l.url, Kind: ErrDamaged, Err: err}
 	}

@@ -26,9 +26,9 @@ type Survey struct {
 	Unread     []error  // why each endpoint that answers could not give R0; empty with quorum
 	Members    []Member // of the cluster, endpoints or not; by the cluster's order
 	Alarms     []Alarm
+	Answered   []Endpoint  // every member that told its status, in the order of the endpoints
 	Candidates []Endpoint  // to take a snapshot from, the best first
 	Excluded   []Exclusion // and why, the rest
-	Answered   []Endpoint  // all that answered, candidates or not, in the order they were given
 }
 
 // A Member is one member of the cluster as etcd lists it.
@@ -211,12 +211,7 @@ func (c *Cluster) listMembers(ctx context.Context, s *Survey, answers []*answer)
 		if err != nil {
 			continue
 		}
-		versions := versionsOf(answers)
-		for _, m := range got.GetMembers() {
-			s.Members = append(s.Members, Member{
-				Name: m.GetName(), ID: m.GetID(), PeerURLs: m.GetPeerURLs(), ClientURLs: m.GetClientURLs(), Learner: m.GetIsLearner(), Version: versions[m.GetID()],
-			})
-		}
+		s.Members = membersOf(got, versionsOf(answers))
 		return
 	}
 }

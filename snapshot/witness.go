@@ -3,6 +3,7 @@ package snapshot
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"net"
 	"sync"
@@ -21,6 +22,7 @@ const probeTimeout = 2 * time.Second
 type witness struct {
 	mu    sync.Mutex
 	err   error
+	chain []*x509.Certificate
 	shook atomic.Bool // a handshake was completed
 }
 
@@ -64,6 +66,7 @@ func (c *watched) ClientHandshake(ctx context.Context, authority string, raw net
 		return conn, info, err
 	}
 	c.w.shook.Store(true)
+	c.w.present(info)
 	return &watchedConn{Conn: conn, w: c.w}, info, nil
 }
 

@@ -188,8 +188,11 @@ func (f *flags) access() []string {
 	return args
 }
 
-// absolute is a path that means the same wherever a command is run. Where that cannot be told, it is left as it was given.
+// absolute is a path that means the same wherever a command is run; no path stays none. Where that cannot be told, it is left as it was given.
 func absolute(path string) string {
+	if path == "" {
+		return ""
+	}
 	if abs, err := filepath.Abs(path); err == nil {
 		return abs
 	}

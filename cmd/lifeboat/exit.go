@@ -81,6 +81,7 @@ func exitCode(ctx context.Context, err error) int {
 		after   *afterwards
 		noRun   *guard.NotRunnableError
 		doubt   *refused
+		sick    *ailing
 	)
 	switch {
 	case err == nil:
@@ -113,7 +114,7 @@ func exitCode(ctx context.Context, err error) int {
 		return exitDamaged
 	case errors.Is(err, catalog.ErrNotFound):
 		return exitNoBackup
-	case errors.Is(err, snapshot.ErrUnavailable), errors.Is(err, snapshot.ErrStale):
+	case errors.As(err, &sick), errors.Is(err, snapshot.ErrUnavailable), errors.Is(err, snapshot.ErrStale):
 		return exitEtcd
 	case errors.As(err, &sink):
 		return exitSink

@@ -66,25 +66,25 @@ func (s *statusJSON) faults(l catalog.Listing) {
 	for _, k := range order {
 		of := all[k]
 		if n := len(of.ids); n > 1 {
-			s.attention("%s in %s: %d backups, from %s to %s", k.what, k.sink, n, of.ids[0], of.ids[n-1])
+			s.attention("copies", "%s in %s: %d backups, from %s to %s", k.what, k.sink, n, of.ids[0], of.ids[n-1])
 		} else {
-			s.attention("%s in %s: %s", of.last, k.sink, of.ids[0])
+			s.attention("copies", "%s in %s: %s", of.last, k.sink, of.ids[0])
 		}
 	}
 	for _, e := range l.Entries[max(0, len(l.Entries)-1):] {
 		if e.Lost() == "" && e.Broken() != "" {
-			s.attention("do not rely on the newest backup, %s: %s", e.ID, e.Broken())
+			s.attention("broken", "do not rely on the newest backup, %s: %s", e.ID, e.Broken())
 		}
 	}
 	if len(order) > 0 {
-		s.attention("what is missing or damaged in one sink and whole in another: lifeboat copy makes up for what is missing; where no sink has a whole copy, take a new backup, and find out what removed or damaged it")
+		s.attention("copies", "what is missing or damaged in one sink and whole in another: lifeboat copy makes up for what is missing; where no sink has a whole copy, take a new backup, and find out what removed or damaged it")
 	}
 }
 
 // passOver tells that the backup that `latest` means is lost, and which one is the newest that is not.
 func (s *statusJSON) passOver(latest, usable catalog.Entry) {
 	if latest.ID != "" && latest.ID != usable.ID && usable.ID != "" {
-		s.attention("the newest backup, %s, which `latest` means, cannot be restored: %s; the newest that may be whole is %s", latest.ID, latest.Lost(), usable.ID)
+		s.attention("lost", "the newest backup, %s, which `latest` means, cannot be restored: %s; the newest that may be whole is %s", latest.ID, latest.Lost(), usable.ID)
 	}
 }
 

@@ -9,11 +9,12 @@ import (
 
 	"github.com/lifeboat-dr/lifeboat/backup"
 	"github.com/lifeboat-dr/lifeboat/guard"
+	"github.com/lifeboat-dr/lifeboat/internal/shell"
 )
 
 // runIt runs the command and looks at what it did. From here on nothing but the command's end ends us, so the context is one of its own.
 func (r *guarding) runIt(ctx context.Context, o backup.Options) error {
-	fmt.Fprintf(r.g.err, "lifeboat: running %s; the way back, should this be the last you read: %s\n", shellWords(r.target.Args), r.out.Rollback[0].Commands[0])
+	fmt.Fprintf(r.g.err, "lifeboat: running %s; the way back, should this be the last you read: %s\n", shell.Words(r.target.Args), r.out.Rollback[0].Commands[0])
 	stdout := r.g.out
 	if r.output == "json" {
 		stdout = r.g.err

@@ -10,6 +10,7 @@ import (
 
 	"github.com/lifeboat-dr/lifeboat/catalog"
 	"github.com/lifeboat-dr/lifeboat/guard"
+	"github.com/lifeboat-dr/lifeboat/internal/shell"
 )
 
 // guardedJSON is `guard -o json`.
@@ -61,7 +62,7 @@ func (c *commandJSON) ended(o guard.Outcome) {
 // release is the command that ends the hold.
 func (r *guarding) release() string {
 	args := []string{"lifeboat", "release", string(r.entry.ID), "--reason", "not needed any more"}
-	return shellWords(append(args, r.reach()...))
+	return shell.Words(append(args, r.reach()...))
 }
 
 // reach are the flags with which a mark is written to the sinks again.
@@ -88,7 +89,7 @@ func (r *guarding) rollback() []rollbackJSON {
 		access = append(access, "--accept-suspect")
 	}
 	restore := func(args ...string) []string {
-		return []string{shellWords(append(append([]string{"lifeboat", "restore", string(r.entry.ID)}, args...), access...))}
+		return []string{shell.Words(append(append([]string{"lifeboat", "restore", string(r.entry.ID)}, args...), access...))}
 	}
 	others := ""
 	if !r.cmd.Flags().Changed("runbook") {

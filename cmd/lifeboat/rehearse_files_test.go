@@ -110,7 +110,7 @@ func TestAReportThatCannotBeWrittenHidesNoVerdict(t *testing.T) {
 	if _, err := os.Stat(f.junit); err != nil {
 		t.Errorf("the other file was not written: %v", err)
 	}
-	if code := exitCode(t.Context(), errors.Join(&notProven{"the rehearsal failed"}, err)); code != exitRehearsal {
+	if code := exitCode(t.Context(), errors.Join(&notProven{reason: "the rehearsal failed"}, err)); code != exitRehearsal {
 		t.Errorf("exit %d", code)
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/lifeboat-dr/lifeboat/internal/shell"
 	"github.com/lifeboat-dr/lifeboat/restore"
 )
 
@@ -192,25 +193,13 @@ func (f *restoreFlags) printResult(g *global, p *restore.Plan, r *restore.Result
 		if !ok {
 			continue
 		}
-		fmt.Fprintf(&t, "on the node of %s\n  %s\n", m.Name, shellWords(append([]string{"lifeboat", "restore"}, append(args, f.access()...)...)))
+		fmt.Fprintf(&t, "on the node of %s\n  %s\n", m.Name, shell.Words(append([]string{"lifeboat", "restore"}, append(args, f.access()...)...)))
 	}
 	for _, a := range r.Asides {
-		fmt.Fprintf(&t, "moved aside %s\n  to go back: stop etcd, mv %s %s, mv %s %s\n", a.To, shellWords([]string{a.Dir}), shellWords([]string{a.Dir + ".restored"}), shellWords([]string{a.To}), shellWords([]string{a.Dir}))
+		fmt.Fprintf(&t, "moved aside %s\n  to go back: stop etcd, mv %s %s, mv %s %s\n", a.To, shell.Words([]string{a.Dir}), shell.Words([]string{a.Dir + ".restored"}), shell.Words([]string{a.To}), shell.Words([]string{a.Dir}))
 	}
 	fmt.Fprintf(&t, "HashKV %d at revision %d, computed from what was written, equals the backup's\n", r.Hash.Hash, r.Hash.Revision)
 	t.WriteString("next: start every member with these flags, then the API servers, then every controller; docs/runbooks has the steps\n")
 	_, err := io.WriteString(g.out, t.String())
 	return err
-}
-
-// shellWords quotes what a POSIX shell would take apart.
-func shellWords(args []string) string {
-	quoted := make([]string, len(args))
-	for i, a := range args {
-		quoted[i] = a
-		if a == "" || strings.ContainsAny(a, " \t\n'\"\\$`&|;<>()*?[]#~!{}") {
-			quoted[i] = "'" + strings.ReplaceAll(a, "'", `'\''`) + "'"
-		}
-	}
-	return strings.Join(quoted, " ")
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/lifeboat-dr/lifeboat/internal/shell"
 	"github.com/lifeboat-dr/lifeboat/restore"
 	"github.com/lifeboat-dr/lifeboat/restore/runbook"
 )
@@ -21,7 +22,7 @@ func (f *restoreFlags) book(g *global, cmd *cobra.Command, plan restore.Plan, de
 		}
 	}
 	b, err := plan.Book(f.runbook, g.now(), deps.Identities, func(args []string) string {
-		return shellWords(slices.Concat([]string{"lifeboat", "restore"}, args, f.access()))
+		return shell.Words(slices.Concat([]string{"lifeboat", "restore"}, args, f.access()))
 	})
 	if err != nil {
 		return err

@@ -104,7 +104,7 @@ func newRoot(s streams) *cobra.Command {
 	})
 	root.AddCommand(
 		newBackup(g), newStatus(g), newList(g), newShow(g), newVerify(g), newCopy(g), newRestore(g), newRehearse(g),
-		newAccept(g), newHold(g), newRelease(g), newPrune(g), newGuard(g), newKey(g), newSink(g), newDemo(g), newVersion(g),
+		newAccept(g), newHold(g), newRelease(g), newPrune(g), newDoctor(g), newGuard(g), newKey(g), newSink(g), newDemo(g), newVersion(g),
 	)
 	usageErrors(root)
 	return root

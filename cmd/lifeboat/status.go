@@ -96,7 +96,7 @@ func (f *statusFlags) run(g *global, cmd *cobra.Command) error {
 	var unexpected error
 	if f.expect != "" {
 		if unexpected = l.Expect(want); unexpected != nil {
-			s.attention("the bucket is not what was expected: %v", unexpected)
+			s.attention("unexpected", "the bucket is not what was expected: %v", unexpected)
 		}
 	}
 	if f.output == "json" {

@@ -34,6 +34,7 @@ type statusJSON struct {
 	Problems   []problemJSON    `json:"problems"`
 	Faults     []faultOfJSON    `json:"faults"`
 
+	codes   []string          // of Attention, one for each
 	stale   string            // why
 	suspect catalog.ID        // newest of the suspect lineages that are newer than the accepted one
 	lost    bool              // no sink has a whole copy of what latest means
@@ -112,8 +113,9 @@ type crossCheckJSON struct {
 	Members []catalog.MemberResult `json:"members"`
 }
 
-func (s *statusJSON) attention(format string, args ...any) {
-	s.Attention = append(s.Attention, oneLine(fmt.Sprintf(format, args...)))
+// attention adds a sentence; code is by which doctor knows it.
+func (s *statusJSON) attention(code, format string, args ...any) {
+	s.Attention, s.codes = append(s.Attention, oneLine(fmt.Sprintf(format, args...))), append(s.codes, code)
 }
 
 func newStatusJSON(l catalog.Listing, veiled []catalog.Veiled, b *bucket, now time.Time) *statusJSON {
@@ -132,7 +134,7 @@ func newStatusJSON(l catalog.Listing, veiled []catalog.Veiled, b *bucket, now ti
 		s.newest(latest, now)
 		s.passOver(means, latest)
 	} else {
-		s.attention("there is no usable backup: %v", err)
+		s.attention("none", "there is no usable backup: %v", err)
 	}
 	s.lineages(l)
 	s.faults(l)
@@ -147,14 +149,14 @@ func newStatusJSON(l catalog.Listing, veiled []catalog.Veiled, b *bucket, now ti
 	if c := l.CrossCheck; c != nil {
 		s.CrossCheck = &crossCheckJSON{c.Time, c.OK, c.Detail, c.Members}
 		if !c.OK {
-			s.attention("a member differs from the others: %s; replace it as etcd's documentation says (remove it, add it with an empty data directory), and run `lifeboat verify --cross-check`", c.Detail)
+			s.attention("member-differs", "a member differs from the others: %s; replace it as etcd's documentation says (remove it, add it with an empty data directory), and run `lifeboat verify --cross-check`", c.Detail)
 		}
 	}
 	if n := len(s.Hidden); n > 0 {
-		s.attention("%s hidden behind delete markers, which Lifeboat never makes: restore takes one by its id; find out who deletes", plural(n, "backup"))
+		s.attention("hidden", "%s hidden behind delete markers, which Lifeboat never makes: restore takes one by its id; find out who deletes", plural(n, "backup"))
 	}
 	if n := len(s.Problems); n > 0 {
-		s.attention("%d objects or sinks could not be read or trusted, first: %v", n, l.Problems[0])
+		s.attention("unread", "%d objects or sinks could not be read or trusted, first: %v", n, l.Problems[0])
 	}
 	return s
 }
@@ -170,7 +172,7 @@ func (s *statusJSON) newest(e catalog.Entry, now time.Time) {
 		s.ClockAhead = e.BucketTime.Sub(e.Finished).Seconds()
 	}
 	if d := time.Duration(s.ClockAhead * float64(time.Second)).Round(time.Second); d.Abs() > clockTolerance {
-		s.attention("the clock of the host that made %s and the bucket's are %s apart: ages and retention go by them", e.ID, d.Abs())
+		s.attention("clock", "the clock of the host that made %s and the bucket's are %s apart: ages and retention go by them", e.ID, d.Abs())
 		if d < 0 {
 			taken = e.BucketTime // the host was ahead, and would make the backup look younger than it is
 		}
@@ -180,10 +182,10 @@ func (s *statusJSON) newest(e catalog.Entry, now time.Time) {
 		Signed: e.Sig.Signed, SignedBy: append([]string{}, e.Sig.By...), signedBy: signedBy(e.Sig),
 	}
 	if now.Sub(taken) < -clockTolerance {
-		s.attention("%s was made in the future, by this host's clock: one of the clocks is wrong", e.ID)
+		s.attention("clock", "%s was made in the future, by this host's clock: one of the clocks is wrong", e.ID)
 	}
 	if !e.Quorum {
-		s.attention("%s was taken without quorum: acknowledged writes may be missing from it", e.ID)
+		s.attention("without-quorum", "%s was taken without quorum: acknowledged writes may be missing from it", e.ID)
 	}
 }
 
@@ -200,7 +202,7 @@ func (s *statusJSON) judgeAge(limit time.Duration) {
 		return
 	}
 	s.Stale = true
-	s.attention("stale: %s", s.stale)
+	s.attention("stale", "stale: %s", s.stale)
 }
 
 func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
@@ -220,7 +222,7 @@ func (s *statusJSON) lineages(l catalog.Listing) {
 			continue
 		}
 		s.suspect = h.Newest
-		s.attention("SUSPECT: %d backups since %s do not continue the cluster's history: %s. `latest` passes them over, and retention removes nothing of the lineages before. "+
+		s.attention("suspect", "SUSPECT: %d backups since %s do not continue the cluster's history: %s. `latest` passes them over, and retention removes nothing of the lineages before. "+
 			"If the change was meant (a restore, a rebuilt cluster): lifeboat accept %s. If not, the cluster was wiped or is another one: find out before anything else", h.Backups, h.First, strings.Join(h.Doubts, "; "), h.Newest)
 	}
 }
@@ -260,7 +262,7 @@ func (s *statusJSON) sinks(l catalog.Listing, b *bucket, latest catalog.Entry) {
 			}
 		}
 		if !j.Unread && latest.ID != "" && !slices.Contains(latest.Sinks, sink.Name) {
-			s.attention("the newest backup is missing in %s", sink.Name)
+			s.attention("missing", "the newest backup is missing in %s", sink.Name)
 		}
 		s.Sinks = append(s.Sinks, j)
 	}
@@ -272,7 +274,7 @@ func (s *statusJSON) proofs(l catalog.Listing, latest catalog.Entry, now time.Ti
 		r, _ := e.Proven()
 		s.Verified = &verifiedRef{e.ID, r.Report, r.Time, now.Sub(r.Time).Seconds(), r.OpenedWith}
 	} else if latest.ID != "" {
-		s.attention("no backup is proven: run `lifeboat rehearse`, or `lifeboat verify --deep`")
+		s.attention("unproven", "no backup is proven: run `lifeboat rehearse`, or `lifeboat verify --deep`")
 	}
 	opened := make(map[string]time.Time)
 	for _, e := range l.Entries {
@@ -297,5 +299,5 @@ func (s *statusJSON) recipients(l catalog.Listing) {
 		return
 	}
 	s.Changed = &changedJSON{c.Since, c.Newest, append([]string{}, c.Before...), append([]string{}, c.Now...)}
-	s.attention("the recipients changed with %s: %s. If that was meant: lifeboat accept %s. If not, somebody may read every backup since", c.Since, recipientsText(c.Before, c.Now), c.Newest)
+	s.attention("recipients-changed", "the recipients changed with %s: %s. If that was meant: lifeboat accept %s. If not, somebody may read every backup since", c.Since, recipientsText(c.Before, c.Now), c.Newest)
 }

@@ -34,6 +34,7 @@ func mayImport() map[string][]string {
 		"restore":            append(process, "internal/child", "restore/like", "restore/runbook"),
 		"restore/like":       {},
 		"restore/runbook":    {},
+		"doctor":             {"snapshot", "catalog", "internal/shell", "restore", "restore/runbook"},
 		"restore/rehearsal":  append(process, "internal/throwaway", "restore"),
 		"scheduler":          {},
 		"retention":          {},
@@ -52,6 +53,7 @@ func mayImport() map[string][]string {
 		"internal/child":     {},
 		"internal/kubedata":  {},
 		"internal/pki":       {},
+		"internal/shell":     {},
 		"e2e/…":              {"e2e/…", "internal/…"},
 		"e2e":                {},
 
