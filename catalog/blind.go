@@ -61,8 +61,11 @@ func (l *Listing) judgeBlind() {
 	}
 }
 
-// overlooked are the backups of older lineages that the founder of this one would have seen in the sinks that it did not have. What came later
-// speaks neither for nor against it: the older lineage may go on beside it, in a sink of its own. If only such are left, the oldest of them
+// apart is how far the clocks of two hosts may be apart whose first backups ran at once.
+const apart = 10 * time.Minute
+
+// overlooked are the backups of older lineages that the founder of this one would have seen in the sinks that it did not have. What came later,
+// or at the same time, speaks neither for nor against it: the older lineage may go on beside it, in a sink of its own. If only such are left, the oldest of them
 // tells of which cluster they are, and no more.
 func (h *history) overlooked(founder Manifest, others []*history) (before []Entry) {
 	for _, other := range others {
@@ -71,7 +74,7 @@ func (h *history) overlooked(founder Manifest, others []*history) (before []Entr
 		}
 		accepted := slices.ContainsFunc(other.entries, func(e *Entry) bool { return e.Accepts() }) // perhaps by one that came later
 		for i, e := range other.entries {
-			late := e.Started.After(founder.Finished)
+			late := e.Started.After(founder.Started.Add(-apart))
 			if late && i > 0 {
 				continue
 			}

@@ -158,3 +158,20 @@ func TestASecondLineageThatBeganBlindIsNoBetterThanTheFirst(t *testing.T) {
 		t.Errorf("latest is %s (%v); doubts of the last: %q", e.ID, err, l.Entries[2].Doubts)
 	}
 }
+
+// TestTwoFirstBackupsAtOnceAreNotSuspect although the clocks of their hosts are minutes apart.
+func TestTwoFirstBackupsAtOnceAreNotSuspect(t *testing.T) {
+	t.Parallel()
+	a, b := Named{"mem:a", mem.New()}, Named{"mem:b", mem.New()}
+	both := []Named{a, b}
+	backupAt(t, []Named{a}, 0, 0xa, 103, 1000, key{}) // as if each had looked before the other was there
+	backupAt(t, []Named{b}, 6, 0xa, 100, 1000, key{})
+	for minute := 15; minute <= 45; minute += 15 {
+		backupAt(t, both, minute, 0xa, int64(200+minute), 1000, key{})
+	}
+	for _, e := range list(t, both, Trust{}).Entries {
+		if len(e.Doubts) > 0 {
+			t.Errorf("%s: %q", e.ID, e.Doubts)
+		}
+	}
+}
