@@ -120,7 +120,7 @@ func inspect(ctx context.Context, path string) (*Dir, error) {
 		return nil, err
 	}
 	defer f.close()
-	d := &Dir{Path: path, Modified: f.modified, Size: f.size, Findings: f.findings}
+	d := &Dir{Path: path, Modified: f.modified, Size: f.size, Findings: append([]Finding{}, f.findings...)}
 	if !f.data {
 		return d, nil
 	}

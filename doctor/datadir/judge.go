@@ -81,7 +81,7 @@ func (c *contents) judge() {
 		d.Term, d.Commit, d.WALIndex, d.WALTerm, d.SnapshotIndex = l.Term, l.Commit, l.Last, l.LastTerm, l.Snapshot.Index
 	}
 	noted := d.Findings
-	d.Findings = nil
+	d.Findings = []Finding{}
 	c.judgeUse()
 	c.judgeDB()
 	c.judgeLog()

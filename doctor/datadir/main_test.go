@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -33,9 +34,10 @@ const patience = 60 * time.Second
 
 // A host is the place of a cluster of one member, which etcds of several versions are started on one after the other.
 type host struct {
-	t    testing.TB
-	dir  string
-	spec member.Spec
+	t       testing.TB
+	dir     string
+	spec    member.Spec
+	learner bool // it answers only what it knows itself
 }
 
 func newHost(t testing.TB) *host {
@@ -58,7 +60,7 @@ func (h *host) fork(name string) *host {
 	spec := h.spec
 	spec.DataDir = h.dir + "-" + name
 	copyDir(h.t, h.dir, spec.DataDir)
-	return &host{h.t, spec.DataDir, spec}
+	return &host{t: h.t, dir: spec.DataDir, spec: spec}
 }
 
 // run starts an etcd of that version, lets do work with it, and stops it. It gives etcd's own reason if it dies instead.
@@ -97,9 +99,13 @@ func (h *host) run(version string, args []string, do func(context.Context, *clie
 }
 
 func (h *host) await(ctx context.Context, cli *clientv3.Client, p *member.Process) error {
+	var how []clientv3.OpOption
+	if h.learner {
+		how = append(how, clientv3.WithSerializable())
+	}
 	for {
 		short, stop := context.WithTimeout(ctx, 2*time.Second)
-		_, err := cli.Get(short, "is it there")
+		_, err := cli.Get(short, "is it there", how...)
 		stop()
 		if err == nil {
 			return nil
@@ -204,6 +210,10 @@ func copySparse(from, to string) error {
 	if err != nil {
 		return err
 	}
+	return writeSparse(to, data)
+}
+
+func writeSparse(to string, data []byte) error {
 	f, err := os.OpenFile(to, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
@@ -244,5 +254,23 @@ func wants(t testing.TB, what string, d *Dir, want ...string) {
 		if f.Detail == "" || f.Advice == "" {
 			t.Errorf("%s: %s says nothing or advises nothing", what, f.Code)
 		}
+	}
+}
+
+// eventually waits for something that takes a moment.
+func eventually(t testing.TB, what string, is func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); !is(); time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%s: not within %v", what, patience)
+		}
+	}
+}
+
+// run runs a tool that has to succeed.
+func run(t testing.TB, tool string, args ...string) {
+	t.Helper()
+	if out, err := exec.Command(tool, args...).CombinedOutput(); err != nil {
+		t.Fatalf("%s %v: %v\n%s", tool, args, err, out)
 	}
 }
