@@ -122,9 +122,9 @@ func (c *contents) judgeDB() {
 		c.severe(DBDamaged, "do not start an etcd on it, and keep a copy: use another member's directory, or restore from a backup; if it is the only one left, `bbolt surgery` on a copy may save something",
 			"member/snap/db: %s", c.dbDamage)
 	case c.files.db != nil || !c.files.data || c.dir.InUse || c.has(WrongKind):
-	case c.log != nil && c.log.Snapshot.Index == 0 && c.log.First == 1 && c.log.Fault == "":
-		c.severe(DBMissing, "have the member join anew (remove it, add it, start it on an empty directory) or restore from a backup; if this is the only copy, keep a copy of it, then etcd rebuilds the database from the log",
-			"member/snap/db is missing; the log is whole from its first entry on: an etcd that is started on it begins with an empty database and repeats all %d entries", c.log.Last)
+	case c.log != nil && c.log.Snapshot.Index == 0 && c.log.First == 1 && c.log.Fault == "" && c.log.Gap == nil:
+		c.note(DBMissing, "keep a copy of the directory before an etcd is started on it; if the others have a quorum, rather have the member join anew",
+			"member/snap/db is missing, but the log is whole from its first entry on: etcd makes the database anew from its %d entries", c.log.Last)
 	default:
 		c.severe(DBMissing, "do not start an etcd on it: use another member's directory, or restore from a backup",
 			"member/snap/db is missing, and the log does not reach back to the beginning: nothing of what is older can be had from here")

@@ -36,6 +36,9 @@ func TestMembersThatTheDatabaseAndRaftDisagreeOn(t *testing.T) {
 				t.Fatalf("members %v, removed %v", sound.Members, sound.Removed)
 			}
 			for _, test := range disagreements(sound) {
+				if args == nil && !slices.Contains([]string{"nothing changed", "a zombie", "a voter as a learner"}, test.name) {
+					continue // these depend on where the members are read from
+				}
 				copied := dir + "-" + strings.ReplaceAll(test.name, " ", "-")
 				copyDir(t, dir, copied)
 				edit(t, copied, test.change)

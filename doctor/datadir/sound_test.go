@@ -72,7 +72,7 @@ func saysTheSame(t *testing.T, version string) {
 func (h *host) live(ctx context.Context, cli *clientv3.Client) (d Dir) {
 	h.t.Helper()
 	s, err := cli.Status(ctx, h.spec.ClientURL)
-	for err == nil && !strings.HasPrefix(s.Version, "3.5") && !strings.HasPrefix(s.StorageVersion, s.Version[:3]) { // it is written some seconds after the start
+	for err == nil && strings.Compare(s.Version, "3.6") > 0 && !strings.HasPrefix(s.StorageVersion, s.Version[:3]) { // it is written some seconds after the start
 		time.Sleep(50 * time.Millisecond)
 		s, err = cli.Status(ctx, h.spec.ClientURL)
 	}
