@@ -16,6 +16,7 @@ import (
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.etcd.io/etcd/server/v3/storage/wal"
 	"go.uber.org/zap"
 
 	"github.com/lifeboat-dr/lifeboat/e2e/lab"
@@ -26,6 +27,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	wal.SegmentSizeBytes = segmentSize // of logs that are written in this process; etcds are others
 	lab.Main(m, map[string]child.Role{RoleName: Role, snapshot.InspectRoleName: snapshot.InspectRole})
 }
 

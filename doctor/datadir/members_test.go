@@ -17,7 +17,9 @@ import (
 
 	"github.com/klauspost/compress/zstd"
 	"go.etcd.io/bbolt"
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/lifeboat-dr/lifeboat/e2e/lab"
 )
@@ -44,6 +46,9 @@ func TestMembersThatTheDatabaseAndRaftDisagreeOn(t *testing.T) {
 				edit(t, copied, test.change)
 				d := inspected(t, copied)
 				wants(t, test.name, d, test.want...)
+				if severe := len(test.want) > 0 && test.want[0] != Downgrade && test.says != "NOSPACE"; d.Severe() != severe {
+					t.Errorf("%s: severe is %v: %+v", test.name, d.Severe(), d.Findings)
+				}
 				if len(d.Findings) > 0 && !strings.Contains(d.Findings[0].Detail, test.says) {
 					t.Errorf("%s: %q does not name %s", test.name, d.Findings[0].Detail, test.says)
 				}
@@ -82,6 +87,11 @@ func disagreements(sound *Dir) []disagreement {
 		{"a member that cannot be read", func(tx *bbolt.Tx) error {
 			return tx.Bucket([]byte("members")).Put([]byte(idText(other.ID)), []byte("{"))
 		}, []string{DBDamaged}, "member"},
+		{"an index beyond the log", setIndex(1 << 40), []string{DBAhead}, "1099511627776"},
+		{"an index before the snapshot", setIndex(1), []string{DBBehind}, "entry 1,"},
+		{"a database made anew", setIndex(0), []string{DBBehind}, "applied nothing"},
+		{"an alarm", raise(pb.AlarmType_NOSPACE), []string{Alarm}, "NOSPACE"},
+		{"an alarm of corruption", raise(pb.AlarmType_CORRUPT), []string{Alarm}, "CORRUPT"},
 		{"a downgrade", func(tx *bbolt.Tx) error {
 			return tx.Bucket([]byte("cluster")).Put([]byte("downgrade"), []byte(`{"target-version":"3.5.0","enabled":true}`))
 		}, []string{Downgrade}, "3.5.0"},
@@ -146,6 +156,16 @@ func edit(t testing.TB, dir string, change func(*bbolt.Tx) error) {
 func setIndex(index uint64) func(*bbolt.Tx) error {
 	return func(tx *bbolt.Tx) error {
 		return tx.Bucket([]byte("meta")).Put([]byte("consistent_index"), binary.BigEndian.AppendUint64(nil, index))
+	}
+}
+
+func raise(alarm pb.AlarmType) func(*bbolt.Tx) error {
+	return func(tx *bbolt.Tx) error {
+		k, err := proto.Marshal(&pb.AlarmMember{MemberID: 1, Alarm: alarm})
+		if err != nil {
+			return err
+		}
+		return tx.Bucket([]byte("alarm")).Put(k, nil)
 	}
 }
 
