@@ -70,6 +70,12 @@ func TestDamageIsWhatEtcdDoesNotStartOn(t *testing.T) {
 				t.Errorf("etcd says: %v; found %+v", err, d.Findings)
 			}
 			t.Logf("etcd says: %.300v", err)
+			if test.name != "the database is gone" {
+				return
+			}
+			if d := inspected(t, broken.dir); len(d.Findings) != 1 || d.Findings[0].Code != DBDamaged || !strings.Contains(d.Findings[0].Detail, "was deleted") {
+				t.Errorf("what etcd then left: %+v", d.Findings)
+			}
 		})
 	}
 }

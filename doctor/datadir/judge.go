@@ -120,7 +120,7 @@ func (c *contents) judgeDB() {
 	switch {
 	case c.dbDamage != "":
 		c.severe(DBDamaged, "do not start an etcd on it, and keep a copy: use another member's directory, or restore from a backup; if it is the only one left, `bbolt surgery` on a copy may save something",
-			"member/snap/db: %s", c.dbDamage)
+			"member/snap/db: %s%s", c.dbDamage, c.emptied())
 	case c.files.db != nil || !c.files.data || c.dir.InUse || c.has(WrongKind):
 	case c.log != nil && c.log.Snapshot.Index == 0 && c.log.First == 1 && c.log.Fault == "" && c.log.Gap == nil:
 		c.note(DBMissing, "keep a copy of the directory before an etcd is started on it; if the others have a quorum, rather have the member join anew",
@@ -129,6 +129,14 @@ func (c *contents) judgeDB() {
 		c.severe(DBMissing, "do not start an etcd on it: use another member's directory, or restore from a backup",
 			"member/snap/db is missing, and the log does not reach back to the beginning: nothing of what is older can be had from here")
 	}
+}
+
+// emptied says where a database without any content comes from.
+func (c *contents) emptied() string {
+	if !strings.Contains(c.dbDamage, `no bucket "key"`) {
+		return ""
+	}
+	return "; an etcd that is started after its database was deleted leaves such a one"
 }
 
 // has looks at what the survey of the files found.

@@ -107,8 +107,8 @@ func (c *contents) judgeLearners(everywhere func(func(*roster) bool) bool) {
 		if m.Learner {
 			said, is = is, said
 		}
-		c.severe(LearnerVoter, "let every member run etcd 3.5.20 or later before an upgrade to 3.6, which corrects it when it starts, and look again; or restore from a backup, which makes the members anew",
-			"member %s is %s in the database and %s in raft: etcd 3.5.1 to 3.5.19 did not write every promotion down, and etcd 3.6 goes by the database", m.text(), said, is)
+		c.severe(LearnerVoter, "let every member run etcd 3.5.26 or later before an upgrade to 3.6, which corrects it when it starts, and look again; or restore from a backup, which makes the members anew",
+			"member %s is %s in the database and %s in raft: etcd 3.5.1 to 3.5.19 did not write promotions down, and etcd 3.6 goes by the database", m.text(), said, is)
 	}
 }
 
