@@ -6,17 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"syscall"
 	"testing"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
-
-	"github.com/lifeboat-dr/lifeboat/e2e/lab"
 )
 
 // TestDamageIsWhatEtcdDoesNotStartOn breaks a directory in the ways that people and disks have. What is said to be severe has to keep a
@@ -175,91 +171,6 @@ func must(t testing.TB, err error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-}
-
-// TestNoDamageKillsWhoLooks gives it directories that are broken at random: a file is cut off, filled with noise, has pages zeroed or
-// exchanged, or bits flipped. It has to answer, and to change nothing.
-func TestNoDamageKillsWhoLooks(t *testing.T) {
-	t.Parallel()
-	cases := 24
-	if lab.Long() {
-		cases = 600
-	}
-	h := newHost(t)
-	h.must("3.6", snapshotting(), puts(t, 30))
-	seed := rand.Uint64()
-	r := rand.New(rand.NewPCG(seed, 2))
-	counts := map[string]int{}
-	for n := range cases {
-		broken := h.fork("broken")
-		name := spoil(t, r, broken, n)
-		d, err := Inspect(t.Context(), broken.dir)
-		if err != nil {
-			t.Fatalf("seed %d, case %d, %s: %v", seed, n, name, err)
-		}
-		switch {
-		case len(d.Findings) == 0:
-			counts["nothing"]++
-		default:
-			for _, f := range d.Findings {
-				counts[f.Code]++
-				if strings.ContainsAny(f.Detail, "\n\x00") {
-					t.Errorf("seed %d, case %d, %s: unprintable: %q", seed, n, name, f.Detail)
-				}
-			}
-		}
-		must(t, os.RemoveAll(broken.dir))
-	}
-	lab.Report(t, "%d broken data directories, seed %d: found %v", cases, seed, counts)
-	if counts[WALDamaged] == 0 || counts[DBDamaged] == 0 {
-		t.Errorf("seed %d: nothing was broken so that it was found: %v", seed, counts)
-	}
-}
-
-// spoil breaks one file, each kind in turn.
-func spoil(t *testing.T, r *rand.Rand, h *host, n int) string {
-	t.Helper()
-	f, err := survey(h.dir)
-	must(t, err)
-	f.close()
-	targets := []string{
-		filepath.Join(f.snapDir, "db"), filepath.Join(f.walDir, f.segments[r.IntN(len(f.segments))]), filepath.Join(f.snapDir, f.snaps[0]),
-	}
-	target := targets[n%len(targets)]
-	data, err := os.ReadFile(target)
-	must(t, err)
-	used := max(len(bytes.TrimRight(data, "\x00")), 64)
-	at := r.IntN(used)
-	what := ""
-	switch (n / len(targets)) % 6 {
-	case 0:
-		what = "cut off"
-		must(t, os.Truncate(target, int64(at)))
-	case 1:
-		what = "bits flipped"
-		for range 1 + r.IntN(4) {
-			at = r.IntN(used)
-			overwrite(t, target, int64(at), []byte{data[at] ^ 1<<r.IntN(8)})
-		}
-	case 2:
-		what = "zeroed"
-		overwrite(t, target, int64(at), make([]byte, 1+r.IntN(4096)))
-	case 3:
-		what = "noise"
-		noise := make([]byte, 1+r.IntN(4096))
-		for i := range noise {
-			noise[i] = byte(r.Uint32())
-		}
-		overwrite(t, target, int64(at), noise)
-	case 4:
-		what = "emptied"
-		must(t, os.Truncate(target, 0))
-	default:
-		what = "a part in another's place"
-		part := slices.Clone(data[at:min(at+4096, used)])
-		overwrite(t, target, int64(r.IntN(used)), part)
-	}
-	return filepath.Base(target) + " " + what
 }
 
 // TestWhatIsNoDataDirectory gives it what people give by mistake, and what would block whoever opens it.

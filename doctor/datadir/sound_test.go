@@ -2,8 +2,10 @@ package datadir
 
 import (
 	"context"
+	"os"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -128,4 +130,24 @@ func TestThreeMembersKnowTheSameUntilOneIsLeftBehind(t *testing.T) {
 
 func hashOf(r *clientv3.HashKVResponse) *snapshot.Hash {
 	return &snapshot.Hash{Hash: r.Hash, Revision: r.Header.Revision, CompactRevision: r.CompactRevision}
+}
+
+// TestADatabaseThatIsLockedIsNotWaitedFor holds the lock as an etcd does that cannot be seen, in another container.
+func TestADatabaseThatIsLockedIsNotWaitedFor(t *testing.T) {
+	t.Parallel()
+	h := newHost(t)
+	h.must("3.6", nil, puts(t, 3))
+	f, err := os.OpenFile(h.member("snap/db"), os.O_RDWR, 0)
+	must(t, err)
+	defer f.Close()
+	must(t, syscall.Flock(int(f.Fd()), syscall.LOCK_EX))
+	d := inspected(t, h.dir)
+	wants(t, "locked", d, InUse)
+	if !d.InUse || d.Holder == "" || d.Revision != 0 || d.WALIndex == 0 {
+		t.Errorf("%+v", d)
+	}
+	must(t, f.Close())
+	if d := inspected(t, h.dir); d.InUse || d.Revision != 4 || len(d.Findings) > 0 {
+		t.Errorf("no longer locked: %+v", d)
+	}
 }
