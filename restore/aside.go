@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+
+	"github.com/lifeboat-dr/lifeboat/internal/holder"
 )
 
 // An Aside is an existing data directory that makes way for a restored one: it is renamed, and never touched otherwise.
@@ -94,15 +96,15 @@ func (p *Plan) checkAside(a *Aside) error {
 
 // inUse refuses a directory that a running etcd has.
 func inUse(dir string) error {
-	holder := holderOf(dir)
-	if holder == "" && locked(filepath.Join(dir, "member", "snap", "db")) {
-		holder = "a process that cannot be seen from here"
+	by := holder.Of(dir)
+	if by == "" && locked(filepath.Join(dir, "member", "snap", "db")) {
+		by = "a process that cannot be seen from here"
 	}
-	if holder == "" {
+	if by == "" {
 		return nil
 	}
 	return &Refusal{
-		What: fmt.Sprintf("%s is in use by %s: it cannot be moved aside", dir, holder), Err: fs.ErrExist,
+		What: fmt.Sprintf("%s is in use by %s: it cannot be moved aside", dir, by), Err: fs.ErrExist,
 		Safe: "stop that etcd first (a static pod stops when its manifest is moved out of the manifests folder)",
 	}
 }
@@ -114,7 +116,7 @@ func locked(db string) bool {
 		return false // no database, nobody who holds it
 	}
 	defer f.Close()
-	return !lockShared(f)
+	return !holder.LockShared(f)
 }
 
 // replace puts from in the place of a.Dir, which gets the name a.To, and tells how to take that back. The two change places in one step

@@ -13,6 +13,7 @@ import (
 	"filippo.io/age"
 
 	"github.com/lifeboat-dr/lifeboat/catalog"
+	"github.com/lifeboat-dr/lifeboat/internal/holder"
 )
 
 // Check refuses what must not be done, before any payload is fetched and any file is created. It resolves the plan first.
@@ -180,8 +181,8 @@ func (p *Plan) exists(d Target) error {
 		safe = "it is empty: remove it (rmdir " + d.Dir + "); if it is a mount point, restore into a directory beneath it, and give etcd that as --data-dir"
 	}
 	what := d.Dir + " exists, and a restore never touches an existing directory"
-	if holder := holderOf(d.Dir); holder != "" {
-		what += "; " + holder + " uses it"
+	if by := holder.Of(d.Dir); by != "" {
+		what += "; " + by + " uses it"
 		safe = "stop that etcd, then " + safe
 	}
 	return &Refusal{What: what, Safe: safe, Err: fs.ErrExist}
@@ -196,9 +197,9 @@ func (p *Plan) checkProcesses() error {
 		if p.aside(d.Dir) != nil {
 			continue // it is there, and nobody is at work on it
 		}
-		if holder := holderOf(d.Dir); holder != "" {
+		if by := holder.Of(d.Dir); by != "" {
 			return &Refusal{
-				What:     fmt.Sprintf("%s is at work on %s, although the directory is gone", holder, d.Dir),
+				What:     fmt.Sprintf("%s is at work on %s, although the directory is gone", by, d.Dir),
 				Safe:     "stop it first (a static pod stops when its manifest is moved out of the manifests folder)",
 				Override: "--ignore-running-etcd (if it is another cluster's, in a container where that path means another directory)",
 			}

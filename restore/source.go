@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/lifeboat-dr/lifeboat/catalog"
+	"github.com/lifeboat-dr/lifeboat/internal/holder"
 	"github.com/lifeboat-dr/lifeboat/snapshot"
 )
 
@@ -71,7 +72,7 @@ func FromFile(ctx context.Context, path string, raw bool) (Source, error) {
 	if !st.Mode().IsRegular() {
 		return Source{}, &UsageError{Reason: path + " is not a file", Advice: "give the snapshot file itself"}
 	}
-	if raw && !lockShared(f) {
+	if raw && !holder.LockShared(f) {
 		return Source{}, &Refusal{
 			What: path + " is held by a running etcd: what is read from it would be from many moments at once",
 			Safe: "stop that etcd first, or save a snapshot from it, or give a copy made while it was stopped",

@@ -32,11 +32,6 @@ func lockFolder(d *os.File) bool {
 	return unix.Flock(int(d.Fd()), unix.LOCK_EX|unix.LOCK_NB) == nil
 }
 
-// lockShared reports whether nobody has a file open for writing who locks it as bbolt does.
-func lockShared(f *os.File) bool {
-	return !errors.Is(unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB), unix.EWOULDBLOCK)
-}
-
 // moveNew renames from to to, which must not exist, in one step.
 func moveNew(from, to string) error {
 	err := unix.Renameat2(unix.AT_FDCWD, from, unix.AT_FDCWD, to, unix.RENAME_NOREPLACE)

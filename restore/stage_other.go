@@ -14,8 +14,6 @@ func giveName(*os.File, string) error { return errors.ErrUnsupported }
 
 func lockFolder(*os.File) bool { return false }
 
-func lockShared(*os.File) bool { return true }
-
 func moveNew(from, to string) error { return moveUnguarded(from, to) }
 
 // freeBytes does not know here, so that running out of room is found only when it happens.

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/lifeboat-dr/lifeboat/backup"
+	"github.com/lifeboat-dr/lifeboat/doctor/datadir"
 	"github.com/lifeboat-dr/lifeboat/internal/child"
 	"github.com/lifeboat-dr/lifeboat/internal/member"
 	"github.com/lifeboat-dr/lifeboat/restore"
@@ -23,6 +24,7 @@ func roles() map[string]child.Role {
 	return map[string]child.Role{
 		snapshot.InspectRoleName: snapshot.InspectRole,
 		restore.EditRole:         restore.EditMain,
+		datadir.RoleName:         datadir.Role,
 		member.Role:              member.Main,
 	}
 }

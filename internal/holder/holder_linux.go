@@ -1,17 +1,21 @@
-package restore
+// Package holder finds the process that works on a data directory of etcd. It only looks: it never waits for a lock.
+package holder
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
-// holderOf names a process that works on the data directory dir: one that has files open beneath it, or an etcd that was
+// Of names a process that works on the data directory dir: one that has files open beneath it, or an etcd that was
 // told to use it. It sees what this user may see, and nothing on other machines; "" means that nothing was found.
-func holderOf(dir string) string {
+func Of(dir string) string {
 	procs, err := os.ReadDir("/proc")
 	if err != nil {
 		return ""
@@ -97,4 +101,9 @@ func commandName(pid string) string {
 		return "unknown"
 	}
 	return strings.TrimSpace(string(name))
+}
+
+// LockShared reports whether nobody has the database f open for writing who locks it as bbolt does. If so, nobody can until f is closed.
+func LockShared(f *os.File) bool {
+	return !errors.Is(unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB), unix.EWOULDBLOCK)
 }

@@ -1,6 +1,0 @@
-//go:build !linux
-
-package restore
-
-// holderOf does not know here.
-func holderOf(string) string { return "" }
