@@ -1,37 +1,43 @@
 package doctor
 
-import "slices"
+import (
+	"context"
+	"slices"
+
+	"github.com/lifeboat-dr/lifeboat/doctor/datadir"
+)
 
 // A Directory is what was found in the data directory of a member.
-type Directory struct {
-	Path                                    string
-	InUse                                   bool // an etcd works on it
-	MemberID, ClusterID                     uint64
-	Members                                 []DirectoryMember
-	Removed                                 []uint64
-	Revision, LiveKeys                      int64
-	ConsistentIndex, Term, Commit, WALIndex uint64
-	StorageVersion                          string
-	Findings                                []DirectoryFinding
-}
-
-// A DirectoryMember is a member as a data directory lists it.
-type DirectoryMember struct {
-	ID                   uint64
-	Name                 string
-	PeerURLs, ClientURLs []string
-	Learner              bool
-}
+type Directory = datadir.Dir
 
 // A DirectoryFinding is something about a data directory that a person should know. With a severe one etcd does not start on it, or
 // starts and is wrong.
-type DirectoryFinding struct {
-	Code, Detail, Advice string
-	Severe               bool
+type DirectoryFinding = datadir.Finding
+
+// LookInto gives what Places wants of data directories. What they contradict each other in stands with the first of them.
+func LookInto(paths []string) func(ctx context.Context) ([]Directory, []Unseen) {
+	return func(ctx context.Context) (all []Directory, shut []Unseen) {
+		var seen []*datadir.Dir
+		for _, path := range paths {
+			dir, err := datadir.Inspect(ctx, path)
+			if err != nil {
+				shut = append(shut, Unseen{What: "data directory " + path, Reason: err.Error()})
+				continue
+			}
+			seen = append(seen, dir)
+		}
+		for i, dir := range seen {
+			if i == 0 {
+				dir.Findings = append(dir.Findings, datadir.Together(seen...)...)
+			}
+			all = append(all, *dir)
+		}
+		return all, shut
+	}
 }
 
 // damagedDatabase is the finding with which nothing can be taken from a directory.
-const damagedDatabase = "db-damaged"
+const damagedDatabase = datadir.DBDamaged
 
 func severe(f DirectoryFinding) bool { return f.Severe }
 

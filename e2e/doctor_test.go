@@ -297,6 +297,20 @@ func throughEveryQuorum(t *testing.T, version string) {
 	w.whole(t, "scene", "replaced")
 
 	// 0/3
+	w.kill(t, 2)
+	dirs, _ := filepath.Glob(filepath.Join(w.d.dir, "new*", "m3"))
+	if err := os.Rename(dirs[len(dirs)-1], filepath.Join(w.d.dir, "kept")); err != nil {
+		t.Fatal(err)
+	}
+	for i := range c.Members() {
+		w.lose(t, i)
+	}
+	d = w.ask(t, c.Endpoints(), "--data-dir", filepath.Join(w.d.dir, "kept"))
+	if !slices.Equal(d.codes(), []string{"start", "directory", "backup"}) {
+		t.Fatalf("0/3 with a directory: %+v", d)
+	}
+	w.follow(t, d.option(t, "directory"))
+	w.whole(t, "scene", "replaced")
 	for i := range c.Members() {
 		w.lose(t, i)
 	}

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -11,7 +12,7 @@ import (
 )
 
 // TestTheRemedyForAnUpgradeThatPanicsIsOne does to a real member what an upgrade without a raft snapshot does, and then what the page about upgrades
-// and a failed rehearsal advise: the old binary again, a raft snapshot, and then the new one.
+// and a failed rehearsal advise: the old binary again, a raft snapshot, and then the new one. doctor sees the cause in the data directory while it is there.
 func TestTheRemedyForAnUpgradeThatPanicsIsOne(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, lab.ClusterOptions{Version: "3.5", Members: 1}, kubedata.Options{Keys: 100, Seed: 81})
@@ -31,12 +32,18 @@ func TestTheRemedyForAnUpgradeThatPanicsIsOne(t *testing.T) {
 	case <-time.After(time.Minute):
 		t.Fatal("3.7 starts on what 3.5 has left in the log: the page and the remedy are no longer needed")
 	}
+	doctor := func() string { return lifeboat(t, "doctor", "--data-dir", s.Members()[0].DataDir).must(t, 0).stdout }
+	mustSay(t, "doctor", doctor(), `CRITICAL .*etcd 3\.7 dies of .*\[v2-leftovers\]`)
 	run("3.6", "--snapshot-count=5")
 	s.Await(t, 0)
 	for i := range 20 {
 		if _, err := s.Client(t).Put(t.Context(), "lifeboat/settle", fmt.Sprint(i)); err != nil {
 			t.Fatal(err)
 		}
+	}
+	s.Stop(t, 0)
+	if said := doctor(); strings.Contains(said, "CRITICAL") {
+		t.Errorf("doctor still finds it after the remedy:\n%s", said)
 	}
 	run("3.7")
 	s.Await(t, 0)

@@ -14,8 +14,9 @@ import (
 
 type doctorFlags struct {
 	flags
-	newDir string
-	maxAge time.Duration
+	newDir   string
+	dataDirs []string
+	maxAge   time.Duration
 }
 
 func newDoctor(g *global) *cobra.Command {
@@ -52,6 +53,7 @@ EXIT STATUS
 	f.trusting(cmd)
 	fl := cmd.Flags()
 	fl.StringVar(&f.newDir, "new-dir", "/var/lib/etcd-new", "`DIR` under which the printed commands make data directories; it is not touched now")
+	fl.StringArrayVar(&f.dataDirs, "data-dir", nil, "look into the data directory `DIR` of a member, too, without changing it (repeatable)")
 	fl.DurationVar(&f.maxAge, "max-age", 24*time.Hour, "tell of a newest backup that is older than this (0: of none)")
 	return cmd
 }
@@ -97,13 +99,16 @@ func (f *doctorFlags) places(g *global, cmd *cobra.Command) (doctor.Places, *err
 	if err != nil {
 		return doctor.Places{}, nil, err
 	}
-	if len(f.endpoints) == 0 && len(sinks) == 0 {
+	if len(f.endpoints) == 0 && len(sinks) == 0 && len(f.dataDirs) == 0 {
 		return doctor.Places{}, nil, &usageError{
 			"there is nothing to look at: no etcd endpoint and no sink is given",
 			"name the members with --endpoints https://10.0.0.5:2379,https://10.0.0.6:2379, and where backups live with --sink; or both in the file of --config",
 		}
 	}
 	p := doctor.Places{NewDir: absolute(f.newDir), Advise: func(err error) string { return strings.Join(hintsOf(err), "; ") }}
+	if len(f.dataDirs) > 0 {
+		p.Directories = doctor.LookInto(absolutes(f.dataDirs))
+	}
 	if len(f.endpoints) > 0 {
 		from, err := f.source()
 		if err != nil {
@@ -168,4 +173,12 @@ func (f *doctorFlags) etcdctlFlags() []string {
 		flags = append(flags, "--user="+f.user)
 	}
 	return flags
+}
+
+func absolutes(paths []string) []string {
+	var all []string
+	for _, p := range paths {
+		all = append(all, absolute(p))
+	}
+	return all
 }

@@ -87,7 +87,7 @@ func printDecision(g *global, f doctor.Facts, d doctor.Decision) error {
 	}
 	var t strings.Builder
 	for _, x := range d.Findings {
-		fmt.Fprintf(&t, "\n%s  %s\n", strings.ToUpper(string(x.Severity)), x.Text)
+		fmt.Fprintf(&t, "\n%s  %s [%s]\n", strings.ToUpper(string(x.Severity)), x.Text, x.Code) // by the code the page about doctor tells more
 		if x.Advice != "" {
 			fmt.Fprintf(&t, "   %s\n", x.Advice)
 		}
@@ -140,6 +140,13 @@ func seenRows(f doctor.Facts, d doctor.Decision) [][]string {
 	}
 	for i, m := range d.Members {
 		row(onlyFirst(i, "members"), "%s", memberText(m))
+	}
+	for i, dir := range f.Directories {
+		state := fmt.Sprintf("revision %d, %s", dir.Revision, plural(int(dir.LiveKeys), "key"))
+		if dir.InUse {
+			state = "in use: its etcd is to be asked"
+		}
+		row(onlyFirst(i, "directories"), "%s of member %s: %s", dir.Path, catalog.HexID(dir.MemberID), state)
 	}
 	switch b := d.Backup; {
 	case b != nil && b.Behind == 0:

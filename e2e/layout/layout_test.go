@@ -34,7 +34,7 @@ func mayImport() map[string][]string {
 		"restore":            append(process, "internal/child", "internal/holder", "restore/like", "restore/runbook"),
 		"restore/like":       {},
 		"restore/runbook":    {},
-		"doctor":             {"snapshot", "catalog", "internal/shell", "restore", "restore/runbook"},
+		"doctor":             {"snapshot", "catalog", "doctor/datadir", "internal/shell", "restore", "restore/runbook"},
 		"restore/rehearsal":  append(process, "internal/throwaway", "restore"),
 		"scheduler":          {},
 		"doctor/datadir":     {"snapshot", "internal/child", "internal/holder"},
