@@ -157,6 +157,14 @@ func TestSegmentsThatAreMissingOrForeignAreFound(t *testing.T) {
 	if f := l.read(slices.Delete(slices.Clone(all), 1, 2)...); !strings.Contains(f.Fault, "a segment is missing") || f.FaultIn != all[2] {
 		t.Errorf("one in the middle missing: %+v", f)
 	}
+	middle := filepath.Join(l.dir, all[1])
+	content, err := os.ReadFile(middle)
+	must(t, err)
+	must(t, os.Truncate(middle, int64(len(content)-100)))
+	if f := l.read(all...); f.Fault == "" || f.FaultIn != all[1] || f.FaultLast || f.Torn != "" {
+		t.Errorf("one in the middle cut off: %+v", f)
+	}
+	must(t, os.WriteFile(middle, content, 0o600))
 	if f := l.read(all[1:]...); f.Gap == nil || f.Gap.After != 0 || f.First < 2 {
 		t.Errorf("the first missing: %+v", f)
 	}

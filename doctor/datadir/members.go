@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// judgeMembers compares who the members are: as the database has them, as raft has them, and as the v2 store of the raft snapshot has
-// them, which etcd 3.5 and older go by.
+// judgeMembers compares who the members are: as the database has them, and as raft has them by its snapshots and its log, which is what
+// etcd 3.5 and older go by.
 func (c *contents) judgeMembers() {
 	if c.db == nil || c.info == nil || c.log == nil {
 		return
@@ -50,25 +50,15 @@ func (c *contents) judgeZombies(everywhere func(func(*roster) bool) bool) {
 			_, is := r.seats[m.ID]
 			return !is
 		})
-		if unknown || c.notInStore(m.ID) {
+		if unknown {
 			zombies = append(zombies, m.text())
 		}
 	}
 	if len(zombies) > 0 {
 		c.severe(ZombieMembers, zombieAdvice,
-			"members in the database that the raft log and the v2 store know nothing of: %s. An old `etcdctl snapshot restore` leaves them; etcd 3.6 takes them for members, and for voters",
+			"members in the database that raft knows nothing of: %s. An old `etcdctl snapshot restore` leaves them; etcd 3.6 takes them for members, and for voters",
 			strings.Join(zombies, ", "))
 	}
-}
-
-// notInStore reports whether the raft snapshot's v2 store lacks a member that raft's list in the same snapshot has.
-func (c *contents) notInStore(id uint64) bool {
-	s := c.log.Snap
-	if s == nil || s.Conf == nil || s.Store != "" || len(s.Members) == 0 {
-		return false
-	}
-	inConf := slices.Contains(s.Conf.Voters, id) || slices.Contains(s.Conf.Learners, id)
-	return inConf && !slices.ContainsFunc(s.Members, func(m Member) bool { return m.ID == id })
 }
 
 // judgeMissing looks for members of raft that the database does not have. A change that etcd refused (a second learner) looks like
