@@ -33,7 +33,7 @@ func mayImport() map[string][]string {
 		"restore":            append(process, "internal/child", "restore/like", "restore/runbook"),
 		"restore/like":       {},
 		"restore/runbook":    {},
-		"restore/rehearsal":  append(process, "internal/throwaway", "restore"),
+		"restore/rehearsal":  append(process, "internal/throwaway", "internal/apiserver", "internal/pki", "restore"),
 		"scheduler":          {},
 		"retention":          {},
 		"snapshot":           {"internal/child"},
@@ -48,6 +48,7 @@ func mayImport() map[string][]string {
 		"sinks/conform/…":    {"sinks", "sinks/conform", "e2e/lab"}, // for tests only
 		"internal/throwaway": {"internal/member", "internal/pki"},
 		"internal/member":    {"internal/child"},
+		"internal/apiserver": {"internal/child", "internal/pki"},
 		"internal/child":     {},
 		"internal/kubedata":  {},
 		"internal/pki":       {},

@@ -32,6 +32,8 @@ type Report struct {
 	RTOSeconds float64 `json:"rto_seconds"`
 	// Comparison holds the backup's HashKV first and then what each restored member said, per server version.
 	Comparison []Row `json:"comparison"`
+	// APIServer is nil unless a kube-apiserver was asked.
+	APIServer *APIServer `json:"apiserver,omitempty"`
 	// Kept is the directory that was left for a look.
 	Kept string `json:"kept,omitempty"`
 }
@@ -80,6 +82,12 @@ const (
 	CheckBump       = "bump"              // restored with the revision bump: serves, and keys are all there
 	CheckOldWatch   = "old-watch"         // with the bump a watch from before the restore is told to start over
 	CheckRevision   = "revision-advances" // with the bump a new write's revision lies above all that the source gave out
+
+	// With --apiserver:
+	CheckAPIServer      = "apiserver"         // a kube-apiserver becomes ready on the restored members
+	CheckObjects        = "apiserver-objects" // it lists every object, and each is what a key in the backup says; further ones for each resource that failed or was not tested
+	CheckUnread         = "apiserver-unread"  // no key of Kubernetes is without an API that reads it
+	CheckAPIServerWatch = "apiserver-watch"   // a client that saw more than the backup has is told to list everything again
 )
 
 // Check is one question the rehearsal asked.
