@@ -12,8 +12,8 @@ import (
 	"github.com/lifeboat-dr/lifeboat/internal/pki"
 )
 
-// egress sends what is meant for the cluster (services, pods, nodes) and for webhooks to a socket that nobody listens on. The data are
-// a copy of somebody's cluster, which may live and be within reach.
+// egress sends what is meant for the cluster (services, pods, nodes) and for webhooks to a socket that cannot exist. The data are a copy
+// of somebody's cluster, which may live and be within reach.
 const egress = `apiVersion: apiserver.k8s.io/v1beta1
 kind: EgressSelectorConfiguration
 egressSelections:
@@ -22,13 +22,13 @@ egressSelections:
     proxyProtocol: HTTPConnect
     transport:
       uds:
-        udsName: %[1]s
+        udsName: /dev/null/nobody
 - name: controlplane
   connection:
     proxyProtocol: HTTPConnect
     transport:
       uds:
-        udsName: %[1]s
+        udsName: /dev/null/nobody
 `
 
 // credentials are what one server is run and asked with.
@@ -55,7 +55,7 @@ func newCredentials(dir, host string) (*credentials, error) {
 	if err := os.WriteFile(k.tokens(), fmt.Appendf(nil, "%s,lifeboat,lifeboat,system:masters\n", k.token), 0o600); err != nil {
 		return nil, err
 	}
-	if err := os.WriteFile(k.egress(), fmt.Appendf(nil, egress, filepath.Join(dir, "nobody.sock")), 0o600); err != nil {
+	if err := os.WriteFile(k.egress(), []byte(egress), 0o600); err != nil {
 		return nil, err
 	}
 	authority, err := os.ReadFile(k.serving.CA)

@@ -84,11 +84,16 @@ func (a *Server) Get(ctx context.Context, path string, into any) error {
 
 // patiently hands the body of an answer to read.
 func (a *Server) patiently(ctx context.Context, path string, read func(io.Reader) error) error {
+	return a.again(ctx, func() error { return a.once(ctx, path, read) })
+}
+
+// again asks until the answer is another than a plea for patience, a few times at most.
+func (a *Server) again(ctx context.Context, ask func() error) error {
 	for try := 1; ; try++ {
-		err := a.once(ctx, path, read)
+		err := ask()
 		var refused *StatusError
-		again := errors.As(err, &refused) && (refused.Code == http.StatusTooManyRequests || refused.Code == http.StatusGatewayTimeout)
-		if !again || try == retries {
+		patience := errors.As(err, &refused) && (refused.Code == http.StatusTooManyRequests || refused.Code == http.StatusGatewayTimeout)
+		if !patience || try == retries {
 			return err
 		}
 		select {
@@ -115,11 +120,22 @@ func (a *Server) once(ctx context.Context, path string, read func(io.Reader) err
 // Watch opens a watch of a resource from a revision, as a client does that knows it, and returns nil if the server has
 // accepted it and not ended it within wait. What ends it is ErrExpired if the revision is one that the client has to forget.
 func (a *Server) Watch(ctx context.Context, r Resource, revision int64, wait time.Duration) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, wait, errTimeout)
-	defer cancel()
-	body, err := a.Open(ctx, r.path()+"?watch=1&resourceVersion="+strconv.FormatInt(revision, 10))
+	return a.again(ctx, func() error {
+		ctx, cancel := context.WithTimeoutCause(ctx, wait, errTimeout)
+		defer cancel()
+		err := a.watch(ctx, r.path()+"?watch=1&resourceVersion="+strconv.FormatInt(revision, 10))
+		if errors.Is(context.Cause(ctx), errTimeout) {
+			return nil // watched long enough
+		}
+		return err
+	})
+}
+
+// watch returns what ends a watch.
+func (a *Server) watch(ctx context.Context, path string) error {
+	body, err := a.Open(ctx, path)
 	if err != nil {
-		return orPatience(ctx, err)
+		return err
 	}
 	defer body.Close()
 	events := json.NewDecoder(body)
@@ -132,18 +148,10 @@ func (a *Server) Watch(ctx context.Context, r Resource, revision int64, wait tim
 			}
 		}
 		if err := events.Decode(&event); err != nil {
-			return orPatience(ctx, err)
+			return err
 		}
 		if event.Type == "ERROR" {
 			return &StatusError{event.Object.Code, event.Object.Message}
 		}
 	}
-}
-
-// orPatience makes no error of a watch that we have watched long enough.
-func orPatience(ctx context.Context, err error) error {
-	if errors.Is(context.Cause(ctx), errTimeout) {
-		return nil
-	}
-	return err
 }

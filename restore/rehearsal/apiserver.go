@@ -2,7 +2,6 @@ package rehearsal
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -13,8 +12,6 @@ import (
 )
 
 const (
-	// aggregated is how long the server may take to serve what a CustomResourceDefinition or another object tells it to.
-	aggregated = 30 * time.Second
 	// future is how far a client may have seen on after the backup was taken, in revisions, when its watch is tried.
 	future = 1000
 	// watchPatience is how long a watch is listened to that should have been refused.
@@ -50,38 +47,40 @@ func (r *run) apiserverSpec(m *made) apiserver.Spec {
 }
 
 func (r *run) askAPIServer(ctx context.Context, server *apiserver.Server, before keyset, began time.Time) error {
-	up := server.Answers(ctx, r.timeout)
+	// One that lives and is not ready may already say which object it cannot read, and may end because of it.
+	up := server.Answers(ctx, r.timeout/3)
+	var k *reading
+	if up != nil && server.Err() == nil && ctx.Err() == nil {
+		if early, err := r.readAll(ctx, server, before); err == nil && early.unreadable() {
+			k = early
+		} else {
+			up = server.Answers(ctx, r.timeout)
+		}
+	}
 	r.report.phase("apiserver", "", time.Since(began), false)
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	if up != nil && server.Err() != nil {
-		return r.noAPIServer(ctx, failed("%v", up))
+	if k == nil {
+		if up != nil {
+			return r.noAPIServer(ctx, failed("%v", up))
+		}
+		began = time.Now()
+		var err error
+		k, err = r.readAll(ctx, server, before)
+		r.report.phase("list-objects", "", time.Since(began), false)
+		if err != nil {
+			return r.noAPIServer(ctx, err)
+		}
 	}
-	// One that lives and is not ready may still say which object it cannot read.
-	began = time.Now()
-	reading, err := readAll(ctx, server, before)
+	if up == nil && k.whole() {
+		up = server.Ready(ctx, r.timeout)
+	}
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	if err == nil {
-		err = reading.judge(ctx, r.cluster.Nodes[0])
-	}
-	r.report.phase("list-objects", "", time.Since(began), false)
-	if err != nil && up != nil {
-		err = failed("%v", up) // the cause
-	}
-	if err != nil {
-		return r.noAPIServer(ctx, err)
-	}
-	if up == nil && reading.whole() {
-		up = server.Ready(ctx, r.timeout)
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
-	}
-	r.record(reading, up)
-	if up != nil {
+	r.record(k, up)
+	if up != nil || k.failed() > 0 {
 		return nil
 	}
 	return r.ask(ctx, question{CheckAPIServerWatch, func(ctx context.Context) (string, error) { return r.futureWatch(ctx, server) }})
@@ -123,15 +122,14 @@ func (r *run) record(k *reading, up error) {
 				r.report.check(CheckObjects, r.version(), result, "%s: %s", l.resource, l.detail)
 			}
 		}
-		if result == Untested {
-			for _, a := range k.absent {
-				r.report.check(CheckObjects, r.version(), Untested, "%s: another API server would have to serve it (%v)", a.API, a.Err)
-			}
-		}
 	}
-	if k.failed() == 0 {
-		r.report.check(CheckObjects, r.version(), Passed, "%s", k.summary())
+	if k.failed() > 0 {
+		return // what else there is to say may be its consequence
 	}
+	for _, a := range k.absent {
+		r.report.check(CheckObjects, r.version(), Untested, "%s: another API server would have to serve it (%v)", a.API, a.Err)
+	}
+	r.report.check(CheckObjects, r.version(), Passed, "%s", k.summary())
 	if k.unread.empty() {
 		r.report.check(CheckUnread, r.version(), Passed, "every key below %s belongs to a resource that this API server knows", registry)
 		return
@@ -153,46 +151,6 @@ type Resource struct {
 	Objects int64  `json:"objects"` // that were listed
 	Result  Result `json:"result"`
 	Detail  string `json:"detail,omitempty"` // why it failed or was not tested
-}
-
-// readAll lists every object of every resource.
-func readAll(ctx context.Context, server *apiserver.Server, before keyset) (*reading, error) {
-	k := &reading{server: server, before: before}
-	if err := k.discover(ctx); err != nil {
-		return nil, failed("%v", err)
-	}
-	for _, r := range k.found {
-		if r.String() == "componentstatuses" { // not stored: asks other components of this machine how they are
-			continue
-		}
-		l := &listing{resource: r, result: Passed}
-		k.lists = append(k.lists, l)
-		l.err = server.List(ctx, r, func(text json.RawMessage) error { return k.see(l, text) })
-		if ctx.Err() != nil {
-			return nil, context.Cause(ctx)
-		}
-		if server.Err() != nil {
-			return nil, failed("while %s were listed: %v", r, server.Err())
-		}
-	}
-	return k, nil
-}
-
-// discover asks what can be listed, until every CustomResourceDefinition is served or has had its time.
-func (k *reading) discover(ctx context.Context) (err error) {
-	for deadline := time.Now().Add(aggregated); ; {
-		if k.found, k.absent, err = k.server.Discover(ctx); err != nil {
-			return err
-		}
-		if err := k.definitions(ctx); err != nil || len(k.undiscovered()) == 0 || time.Now().After(deadline) {
-			return ctx.Err() // that definitions cannot be read is found again when they are listed
-		}
-		select {
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		case <-time.After(time.Second):
-		}
-	}
 }
 
 // apiserverOf asks the kube-apiserver binary for its version; "" if none is wanted.

@@ -1,7 +1,6 @@
 package rehearsal
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -9,17 +8,8 @@ import (
 	"strconv"
 	"strings"
 
-	clientv3 "go.etcd.io/etcd/client/v3"
-
 	"github.com/lifeboat-dr/lifeboat/internal/apiserver"
 	"github.com/lifeboat-dr/lifeboat/internal/throwaway"
-)
-
-const (
-	// mostProbed is how many objects of a resource that cannot be listed are asked for one by one: the list fails within a page.
-	mostProbed = 1000
-	// sealedValue is how a value begins that the API server has encrypted.
-	sealedValue = "k8s:enc:"
 )
 
 // reading is everything a kube-apiserver could list, held against the keys that were there before it started.
@@ -31,6 +21,7 @@ type reading struct {
 	lists  []*listing
 	seen   map[string]bool // keys whose object was listed
 	custom []definition
+	remote map[string]bool // GROUP/VERSION that another API server serves
 
 	changed int64 // objects that the server itself wrote
 	unread  foldersOf
@@ -45,57 +36,10 @@ type listing struct {
 	err      error
 	missing  []string // keys that are there and whose objects were not listed
 
+	unreadable bool // some of them, which are named
+
 	result Result
 	detail string
-}
-
-// definition is a CustomResourceDefinition, as far as it matters here.
-type definition struct {
-	Spec struct {
-		Group      string
-		Names      struct{ Plural string }
-		Conversion struct{ Strategy string }
-		Versions   []struct {
-			Name   string
-			Served bool
-		}
-	}
-}
-
-func (d definition) served() bool {
-	for _, v := range d.Spec.Versions {
-		if v.Served {
-			return true
-		}
-	}
-	return false
-}
-
-func (d definition) String() string { return d.Spec.Names.Plural + "." + d.Spec.Group }
-
-// definitions reads them anew.
-func (k *reading) definitions(ctx context.Context) error {
-	k.custom = nil
-	crds := apiserver.Resource{Group: "apiextensions.k8s.io", Version: "v1", Name: "customresourcedefinitions"}
-	return k.server.List(ctx, crds, func(text json.RawMessage) error {
-		var d definition
-		if err := json.Unmarshal(text, &d); err != nil {
-			return err
-		}
-		k.custom = append(k.custom, d)
-		return nil
-	})
-}
-
-// undiscovered are the resources that a definition should have the server serve, and it does not.
-func (k *reading) undiscovered() (all []definition) {
-	for _, d := range k.custom {
-		there := func(r apiserver.Resource) bool { return r.String() == d.String() }
-		if d.served() && !slices.ContainsFunc(k.found, there) {
-			all = append(all, d)
-		}
-	}
-	return all
 }
 
 // see takes one object of a list.
@@ -164,6 +108,16 @@ func (k *reading) judge(ctx context.Context, n *throwaway.Node) error {
 			return err
 		}
 	}
+	k.absent = slices.DeleteFunc(k.absent, func(a apiserver.Absent) bool {
+		if k.remote[a.API] {
+			return false
+		}
+		group, version, _ := strings.Cut(a.API, "/")
+		k.lists = append(k.lists, &listing{
+			resource: apiserver.Resource{Group: group, Version: version, Name: "*"}, result: Failed, detail: fmt.Sprintf("the API server does not serve %s: %v", a.API, a.Err),
+		})
+		return true
+	})
 	for _, d := range k.undiscovered() {
 		k.lists = append(k.lists, &listing{
 			resource: apiserver.Resource{Group: d.Spec.Group, Name: d.Spec.Names.Plural}, result: Failed,
@@ -211,10 +165,12 @@ func (k *reading) decide(ctx context.Context, n *throwaway.Node, l *listing) err
 	case err != nil:
 		return err
 	case len(bad) > 0:
+		l.unreadable = true
 		l.result, l.detail = Failed, fmt.Sprintf("cannot be listed, because of %s: %s", keysText(bad), why)
 	case sealed > 0:
 		l.result = Untested
-		l.detail = fmt.Sprintf("%s at least encrypted at rest, and the API server has no key (give --apiserver-arg=--encryption-provider-config=FILE): %v", isAre(sealed, "object"), l.err)
+		l.detail = fmt.Sprintf("encrypted at rest, and the API server has no key for %s (give --apiserver-arg=--encryption-provider-config=FILE): %v",
+			countOf(sealed, "object"), l.err)
 	case k.converted(l):
 		l.result, l.detail = Untested, fmt.Sprintf("its conversion webhook is not there: %v", l.err)
 	default:
@@ -223,69 +179,16 @@ func (k *reading) decide(ctx context.Context, n *throwaway.Node, l *listing) err
 	return nil
 }
 
-// probe asks one by one for the objects that a failed list did not come to: those that cannot be read are the reason, unless
-// they are encrypted.
-func (k *reading) probe(ctx context.Context, n *throwaway.Node, l *listing) (bad []string, sealed int, why error, err error) {
-	for _, key := range l.missing[:min(len(l.missing), mostProbed)] {
-		var object json.RawMessage
-		refused := k.server.Get(ctx, l.pathOf(key), &object)
-		if ctx.Err() != nil {
-			return nil, 0, nil, context.Cause(ctx)
-		}
-		if refused == nil {
-			continue
-		}
-		encrypted, err := isSealed(ctx, n, key)
-		switch {
-		case err != nil:
-			return nil, 0, nil, err
-		case encrypted:
-			sealed++
-		case k.converted(l) && refused.Error() != "" && strings.Contains(refused.Error(), "webhook"):
-		default:
-			bad = append(bad, key)
-			why = refused
-		}
-	}
-	return bad, sealed, why, nil
-}
-
-// pathOf is where the API server has the object of a key.
-func (l *listing) pathOf(key string) string {
-	parts := strings.Split(key, "/")
-	name, namespace := parts[len(parts)-1], parts[len(parts)-2]
-	return l.resource.Path(namespace, name)
-}
-
-func isSealed(ctx context.Context, n *throwaway.Node, key string) (bool, error) {
-	ctx, cancel := context.WithTimeout(ctx, opTimeout)
-	defer cancel()
-	resp, err := n.Client.Get(ctx, key, clientv3.WithSerializable())
-	if err != nil {
-		return false, failed("member %s: read %s: %v", n.Name, key, err)
-	}
-	return len(resp.Kvs) == 1 && bytes.HasPrefix(resp.Kvs[0].Value, []byte(sealedValue)), nil
-}
-
-// converted tells whether a webhook has to translate the resource between its versions.
-func (k *reading) converted(l *listing) bool {
-	return slices.ContainsFunc(k.custom, func(d definition) bool {
-		return d.Spec.Conversion.Strategy == "Webhook" && d.String() == l.resource.String()
-	})
-}
-
 func keysText(keys []string) string { return strings.Join(abbreviate(keys), ", ") }
-
-func isAre(n int, thing string) string {
-	if n == 1 {
-		return "1 " + thing + " is"
-	}
-	return countOf(n, thing) + " are"
-}
 
 // whole tells whether every resource could be listed in full.
 func (k *reading) whole() bool {
 	return !slices.ContainsFunc(k.lists, func(l *listing) bool { return l.result != Passed })
+}
+
+// unreadable tells whether there are objects that can be named because of which a resource cannot be listed.
+func (k *reading) unreadable() bool {
+	return slices.ContainsFunc(k.lists, func(l *listing) bool { return l.unreadable })
 }
 
 func (k *reading) failed() (n int) {
