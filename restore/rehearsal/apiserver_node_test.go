@@ -236,3 +236,17 @@ func TestNodeTheAPIServerEndsWithTheRehearsal(t *testing.T) {
 		t.Errorf("process %s lives", text)
 	}
 }
+
+// TestNodeWithoutKubernetesNoAPIServerIsStarted says why.
+func TestNodeWithoutKubernetesNoAPIServerIsStarted(t *testing.T) {
+	etcd := lab.StartCluster(t, lab.ClusterOptions{Members: 1}).Client(t)
+	if _, err := etcd.Put(t.Context(), "app/x", "1"); err != nil {
+		t.Fatal(err)
+	}
+	r := withAPIServer(t, lab.SaveSnapshot(t, etcd))
+	wantPassed(t, r)
+	wantSaid(t, r, CheckAPIServer, Untested, "no Kubernetes")
+	if r.APIServer != nil {
+		t.Errorf("%+v", r.APIServer)
+	}
+}

@@ -26,14 +26,14 @@ type Report struct {
 	// EtcdVersions are the servers the restored members ran on, in order, as they said themselves.
 	EtcdVersions []string `json:"etcd_versions"`
 	Members      int      `json:"members"`
-	Checks       []Check  `json:"checks"`
-	Phases       []Phase  `json:"phases"`
+	// APIServer is what a kube-apiserver made of the objects; nil unless one was asked.
+	APIServer *APIServer `json:"apiserver,omitempty"`
+	Checks    []Check    `json:"checks"`
+	Phases    []Phase    `json:"phases"`
 	// RTOSeconds is the measured recovery time: every phase from the first byte fetched until every member served.
 	RTOSeconds float64 `json:"rto_seconds"`
 	// Comparison holds the backup's HashKV first and then what each restored member said, per server version.
 	Comparison []Row `json:"comparison"`
-	// APIServer is nil unless a kube-apiserver was asked.
-	APIServer *APIServer `json:"apiserver,omitempty"`
 	// Kept is the directory that was left for a look.
 	Kept string `json:"kept,omitempty"`
 }
@@ -162,6 +162,9 @@ func (r *Report) Table(w io.Writer) error {
 	p.line("opened with: %s", r.opened())
 	if len(r.EtcdVersions) > 0 {
 		p.line("tested on:   %s", countOf(r.Members, "member")+" of etcd "+strings.Join(r.EtcdVersions, ", then "))
+	}
+	if r.APIServer != nil {
+		p.line("read by:     kube-apiserver %s", r.APIServer.Version)
 	}
 	if p.err == nil && len(r.Comparison) > 0 {
 		p.line("")
