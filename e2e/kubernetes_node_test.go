@@ -154,8 +154,12 @@ func watchFor(t *testing.T, a *apiserver.Server, r apiserver.Resource, revision 
 // rehearsedKubernetes has the built binary start a kube-apiserver on a whole backup and on damaged ones.
 func rehearsedKubernetes(t *testing.T, k keys, sink, whole string, damaged map[string]string) {
 	rehearse := func(t *testing.T, id string, code int) (r rehearsal.Report) {
-		decode(t, lifeboat(t, "rehearse", id, "--sink", sink, "--identity", k.identity, "--members", "1", "--no-report", "-o", "json",
-			"--apiserver", lab.Tool(t, tools.Kube, "kube-apiserver")).must(t, code).stdout, &r)
+		out := lifeboat(t, "rehearse", id, "--sink", sink, "--identity", k.identity, "--members", "1", "--no-report", "-o", "json",
+			"--apiserver", lab.Tool(t, tools.Kube, "kube-apiserver")).must(t, code)
+		decode(t, out.stdout, &r)
+		if hint := "etcd comes back whole"; strings.Contains(out.stderr, hint) != (code == 10) {
+			t.Errorf("the hint is not right: %s", out.stderr)
+		}
 		for _, c := range r.Checks {
 			t.Logf("%s %s: %s", c.Result, c.Name, c.Detail)
 		}

@@ -51,10 +51,16 @@ func (e *partlyDone) Hint() string    { return e.hint }
 func (e *partlyDone) Unwrap() []error { return e.causes }
 
 // notProven is a rehearsal that ran and failed.
-type notProven struct{ reason string }
+type notProven struct {
+	reason string
+	unread bool // all there is against it is that a kube-apiserver could not read objects
+}
 
 func (e *notProven) Error() string { return e.reason }
 func (e *notProven) Hint() string {
+	if e.unread {
+		return "etcd comes back whole: look at the named objects in the live cluster, mend or remove them there, and back up again; an API server of another version may read them"
+	}
 	return "do not rely on this backup: rehearse an older one with `lifeboat rehearse before:TIME`, and find out what damaged this one"
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/lifeboat-dr/lifeboat/internal/apiserver"
@@ -21,7 +22,7 @@ const (
 // kubernetes runs a kube-apiserver on the restored members, on which a restore for real would have put one, and asks it for every
 // object there is.
 func (r *run) kubernetes(ctx context.Context, m *made) error {
-	before, err := keysBelow(ctx, r.cluster.Nodes[0], registry)
+	before, err := registryKeys(ctx, r.cluster.Nodes[0])
 	if err != nil {
 		return r.noAPIServer(ctx, err)
 	}
@@ -46,7 +47,7 @@ func (r *run) apiserverSpec(m *made) apiserver.Spec {
 	return s
 }
 
-func (r *run) askAPIServer(ctx context.Context, server *apiserver.Server, before keyset, began time.Time) error {
+func (r *run) askAPIServer(ctx context.Context, server *apiserver.Server, before *keyset, began time.Time) error {
 	// One that lives and is not ready may already say which object it cannot read, and may end because of it.
 	up := server.Answers(ctx, r.timeout/3)
 	var k *reading
@@ -151,6 +152,20 @@ type Resource struct {
 	Objects int64  `json:"objects"` // that were listed
 	Result  Result `json:"result"`
 	Detail  string `json:"detail,omitempty"` // why it failed or was not tested
+}
+
+// OnlyAPIServer tells whether all that failed is what the kube-apiserver was asked: etcd came back whole.
+func (r *Report) OnlyAPIServer() bool {
+	only := false
+	for _, c := range r.Checks {
+		if c.Result == Failed {
+			only = strings.HasPrefix(c.Name, CheckAPIServer)
+			if !only {
+				return false
+			}
+		}
+	}
+	return only
 }
 
 // apiserverOf asks the kube-apiserver binary for its version; "" if none is wanted.

@@ -14,7 +14,7 @@ import (
 const aggregated = 30 * time.Second
 
 // readAll lists every object of every resource, and judges.
-func (r *run) readAll(ctx context.Context, server *apiserver.Server, before keyset) (*reading, error) {
+func (r *run) readAll(ctx context.Context, server *apiserver.Server, before *keyset) (*reading, error) {
 	k := &reading{server: server, before: before}
 	if err := k.discover(ctx); err != nil {
 		return nil, failed("%v", err)
@@ -60,15 +60,29 @@ type definition struct {
 		Group      string
 		Names      struct{ Plural string }
 		Conversion struct{ Strategy string }
-		Versions   []struct{ Served bool }
+		Versions   []struct {
+			Name   string
+			Served bool
+		}
+	}
+	Status struct {
+		Conditions []struct{ Type, Status string }
 	}
 }
 
-func (d definition) served() bool {
-	return slices.ContainsFunc(d.Spec.Versions, func(v struct{ Served bool }) bool { return v.Served })
-}
-
 func (d definition) String() string { return d.Spec.Names.Plural + "." + d.Spec.Group }
+
+// served tells whether its resource was served where the backup comes from, by that API server itself.
+func (d definition) served(remote map[string]bool) (served bool) {
+	for _, v := range d.Spec.Versions {
+		served = served || v.Served && !remote[d.Spec.Group+"/"+v.Name]
+	}
+	established := false
+	for _, c := range d.Status.Conditions {
+		established = established || c.Type == "Established" && c.Status == "True"
+	}
+	return served && established
+}
 
 // definitions reads them anew.
 func (k *reading) definitions(ctx context.Context) error {
@@ -109,7 +123,7 @@ func (k *reading) delegations(ctx context.Context) error {
 func (k *reading) undiscovered() (all []definition) {
 	for _, d := range k.custom {
 		there := func(r apiserver.Resource) bool { return r.String() == d.String() }
-		if d.served() && !slices.ContainsFunc(k.found, there) {
+		if d.served(k.remote) && !slices.ContainsFunc(k.found, there) {
 			all = append(all, d)
 		}
 	}

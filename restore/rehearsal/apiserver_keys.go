@@ -1,6 +1,7 @@
 package rehearsal
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -20,40 +21,51 @@ const (
 	keysAtATime = 10_000
 )
 
-// bookkeeping is what the API server keeps below registry that is no object.
-var bookkeeping = []string{"ranges", "masterleases", "peerserverleases", "health"}
-
-// keyset is every key below a prefix at a revision, with the revision of its newest change, which Kubernetes shows as the object's
-// resourceVersion.
+// keyset is every key below registry at a revision. It is kept small: there may be millions.
 type keyset struct {
 	revision int64
-	keys     []string // sorted
-	changed  map[string]int64
-	at       map[int64][]string // the other way round: more than one where a transaction wrote several
+	keys     []objectKey // by key
+	byChange []int32     // places in keys, by changed
 }
 
-// keysBelow reads them from one member, in pages and without values.
-func keysBelow(ctx context.Context, n *throwaway.Node, prefix string) (keyset, error) {
-	s := keyset{changed: map[string]int64{}, at: map[int64][]string{}}
-	end := clientv3.GetPrefixRangeEnd(prefix)
-	for from := prefix; ; {
-		resp, err := keysFrom(ctx, n, from, end, s.revision)
+// objectKey is a key and the revision of its newest change, which Kubernetes shows as the object's resourceVersion.
+type objectKey struct {
+	key     string
+	changed int64
+	seen    bool // its object was listed
+}
+
+// registryKeys reads them from one member.
+func registryKeys(ctx context.Context, n *throwaway.Node) (*keyset, error) {
+	s := &keyset{}
+	err := eachKey(ctx, n, func(rev int64, key string, changed int64) {
+		s.revision = rev
+		s.byChange = append(s.byChange, int32(len(s.keys)))
+		s.keys = append(s.keys, objectKey{key: key, changed: changed})
+	})
+	slices.SortFunc(s.byChange, func(a, b int32) int { return cmp.Compare(s.keys[a].changed, s.keys[b].changed) })
+	return s, err
+}
+
+// eachKey walks the keys below registry as they are at one revision, in pages and without values.
+func eachKey(ctx context.Context, n *throwaway.Node, see func(revision int64, key string, changed int64)) error {
+	end := clientv3.GetPrefixRangeEnd(registry)
+	rev := int64(0)
+	for from := registry; ; {
+		resp, err := keysFrom(ctx, n, from, end, rev)
 		if err != nil {
-			return s, failed("member %s: read the keys below %s: %v", n.Name, prefix, err)
+			return failed("member %s: read the keys below %s: %v", n.Name, registry, err)
 		}
-		if s.revision == 0 {
-			s.revision = resp.Header.Revision
+		if rev == 0 {
+			rev = resp.Header.Revision
 		}
 		for _, kv := range resp.Kvs {
-			key := string(kv.Key)
-			s.keys = append(s.keys, key)
-			s.changed[key] = kv.ModRevision
-			s.at[kv.ModRevision] = append(s.at[kv.ModRevision], key)
+			see(rev, string(kv.Key), kv.ModRevision)
+			from = string(kv.Key) + "\x00"
 		}
 		if !resp.More {
-			return s, nil
+			return nil
 		}
-		from = s.keys[len(s.keys)-1] + "\x00"
 	}
 }
 
@@ -63,14 +75,43 @@ func keysFrom(ctx context.Context, n *throwaway.Node, from, end string, rev int6
 	return n.Client.Get(ctx, from, clientv3.WithRange(end), clientv3.WithRev(rev), clientv3.WithLimit(keysAtATime), clientv3.WithKeysOnly())
 }
 
-// find answers the key of an object that was last changed at a revision: its key ends with its name. "" if there is none.
-func (s keyset) find(revision int64, name string) string {
-	for _, key := range s.at[revision] {
-		if strings.HasSuffix(key, "/"+name) {
-			return key
+// find answers the key of an object that was last changed at a revision: it ends with the object's name. A transaction may have
+// written several.
+func (s *keyset) find(revision int64, name string) *objectKey {
+	first, _ := slices.BinarySearchFunc(s.byChange, revision, func(at int32, rev int64) int { return cmp.Compare(s.keys[at].changed, rev) })
+	for _, at := range s.byChange[first:] {
+		k := &s.keys[at]
+		switch {
+		case k.changed != revision:
+			return nil
+		case strings.HasSuffix(k.key, "/"+name):
+			return k
 		}
 	}
-	return ""
+	return nil
+}
+
+// unseen are the keys whose object was not listed and that are still as they were: what the server has changed meanwhile it has read, and
+// what is gone was an event or another thing with an end.
+func (s *keyset) unseen(ctx context.Context, n *throwaway.Node) (keys []string, err error) {
+	open := map[string]int64{}
+	for _, k := range s.keys {
+		if !k.seen && !isBookkeeping(k.key) {
+			open[k.key] = k.changed
+		}
+	}
+	err = eachKey(ctx, n, func(_ int64, key string, changed int64) {
+		if before, ok := open[key]; ok && before == changed {
+			keys = append(keys, key)
+		}
+	})
+	return keys, err
+}
+
+// isBookkeeping tells what the API server keeps below registry that is no object.
+func isBookkeeping(key string) bool {
+	first, _, _ := strings.Cut(strings.TrimPrefix(key, registry), "/")
+	return slices.Contains([]string{"ranges", "masterleases", "peerserverleases", "health"}, first)
 }
 
 // folders are where the objects of a resource may lie. Those that were there before there were groups, and everything that is built

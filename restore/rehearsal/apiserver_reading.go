@@ -15,22 +15,21 @@ import (
 // reading is everything a kube-apiserver could list, held against the keys that were there before it started.
 type reading struct {
 	server *apiserver.Server
-	before keyset
+	before *keyset
 	found  []apiserver.Resource
 	absent []apiserver.Absent
 	lists  []*listing
-	seen   map[string]bool // keys whose object was listed
 	custom []definition
 	remote map[string]bool // GROUP/VERSION that another API server serves
 
-	changed int64 // objects that the server itself wrote
-	unread  foldersOf
+	unread foldersOf
 }
 
 // listing is one resource.
 type listing struct {
 	resource apiserver.Resource
 	objects  int64
+	changed  int64    // of them, written by the server itself
 	folders  []string // where its objects were found
 	phantom  string   // an object that no key explains
 	err      error
@@ -61,19 +60,16 @@ func (k *reading) see(l *listing, text json.RawMessage) error {
 		return fmt.Errorf("resourceVersion %q of %s is no revision", m.ResourceVersion, name)
 	}
 	if rev > k.before.revision {
-		k.changed++
+		l.changed++
 		return nil
 	}
 	key := k.before.find(rev, name)
-	if key == "" {
+	if key == nil {
 		l.phantom = name
 		return nil
 	}
-	if k.seen == nil {
-		k.seen = map[string]bool{}
-	}
-	k.seen[key] = true
-	if folder := strings.TrimSuffix(key, "/"+name); !slices.Contains(l.folders, folder) {
+	key.seen = true
+	if folder := strings.TrimSuffix(key.key, "/"+name); !slices.Contains(l.folders, folder) {
 		l.folders = append(l.folders, folder)
 	}
 	return nil
@@ -81,27 +77,21 @@ func (k *reading) see(l *listing, text json.RawMessage) error {
 
 // judge finds the keys whose object nobody has shown, and says of each resource whether that is its fault.
 func (k *reading) judge(ctx context.Context, n *throwaway.Node) error {
-	now, err := keysBelow(ctx, n, registry)
+	unseen, err := k.before.unseen(ctx, n)
 	if err != nil {
 		return err
 	}
-	owner := map[string]*listing{}
+	owners := map[string][]*listing{} // several where one resource is in two groups, as events are
 	for _, l := range k.lists {
-		for _, f := range folders(l.resource) {
-			owner[f] = l
-		}
-	}
-	for _, l := range k.lists {
-		for _, f := range l.folders {
-			owner[f] = l
+		all := append(folders(l.resource), l.folders...)
+		slices.Sort(all)
+		for _, f := range slices.Compact(all) {
+			owners[f] = append(owners[f], l)
 		}
 	}
 	k.unread = foldersOf{}
-	for _, key := range k.before.keys {
-		if k.seen[key] || now.changed[key] != k.before.changed[key] || isBookkeeping(key) {
-			continue // changed or gone: the server has read it, or a lease has ended
-		}
-		k.assign(key, owner)
+	for _, key := range unseen {
+		k.assign(key, owners)
 	}
 	for _, l := range k.lists {
 		if err := k.decide(ctx, n, l); err != nil {
@@ -127,16 +117,13 @@ func (k *reading) judge(ctx context.Context, n *throwaway.Node) error {
 	return nil
 }
 
-func isBookkeeping(key string) bool {
-	first, _, _ := strings.Cut(strings.TrimPrefix(key, registry), "/")
-	return slices.Contains(bookkeeping, first)
-}
-
 // assign gives a key that was not shown to the resource it must belong to.
-func (k *reading) assign(key string, owner map[string]*listing) {
+func (k *reading) assign(key string, owners map[string][]*listing) {
 	for _, folder := range parents(key) {
-		if l := owner[folder]; l != nil {
+		for _, l := range owners[folder] {
 			l.missing = append(l.missing, key)
+		}
+		if owners[folder] != nil {
 			return
 		}
 	}
@@ -201,19 +188,20 @@ func (k *reading) failed() (n int) {
 }
 
 func (k *reading) summary() string {
-	var objects int64
+	var objects, changed int64
 	resources := 0
 	for _, l := range k.lists {
 		if l.result == Passed {
 			objects += l.objects
+			changed += l.changed
 			if l.objects > 0 {
 				resources++
 			}
 		}
 	}
-	text := fmt.Sprintf("%d objects of %d resources, %d of them with name and resourceVersion of a key in the backup", objects, resources, objects-k.changed)
-	if k.changed > 0 {
-		text += fmt.Sprintf(", %d written by the API server when it started", k.changed)
+	text := fmt.Sprintf("%d objects of %d resources, %d of them with name and resourceVersion of a key in the backup", objects, resources, objects-changed)
+	if changed > 0 {
+		text += fmt.Sprintf(", %d written by the API server when it started", changed)
 	}
 	return text
 }
