@@ -74,14 +74,15 @@ func (r *run) askAPIServer(ctx context.Context, server *apiserver.Server, before
 			return r.noAPIServer(ctx, err)
 		}
 	}
-	if up == nil && k.whole() {
+	// With values that it has no key for it never is.
+	if up == nil && k.count(Failed) == 0 && !k.sealed() {
 		up = server.Ready(ctx, r.timeout)
 	}
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
 	r.record(k, up)
-	if up != nil || k.failed() > 0 {
+	if up != nil || k.count(Failed) > 0 {
 		return nil
 	}
 	return r.ask(ctx, question{CheckAPIServerWatch, func(ctx context.Context) (string, error) { return r.futureWatch(ctx, server) }})
@@ -110,9 +111,9 @@ func (r *run) futureWatch(ctx context.Context, server *apiserver.Server) (string
 func (r *run) record(k *reading, up error) {
 	r.report.APIServer = &APIServer{Version: r.apiserver, Resources: k.resources()}
 	switch {
-	case up != nil && k.failed() == 0:
+	case up != nil && k.count(Failed) == 0:
 		r.report.check(CheckAPIServer, r.version(), Failed, "%s", up)
-	case up != nil || !k.whole():
+	case k.count(Failed) > 0 || k.sealed():
 		r.report.check(CheckAPIServer, r.version(), Untested, "kube-apiserver %s serves, and cannot be ready without what it could not read", r.apiserver)
 	default:
 		r.report.check(CheckAPIServer, r.version(), Passed, "kube-apiserver %s is ready, on %s", r.apiserver, countOf(len(r.cluster.Nodes), "member"))
@@ -124,7 +125,7 @@ func (r *run) record(k *reading, up error) {
 			}
 		}
 	}
-	if k.failed() > 0 {
+	if k.count(Failed) > 0 {
 		return // what else there is to say may be its consequence
 	}
 	for _, a := range k.absent {

@@ -144,6 +144,7 @@ func TestNodeWhatNeedsMoreThanTheBackupIsNotTested(t *testing.T) {
 	t.Run("with the key", func(t *testing.T) {
 		r := withAPIServer(t, path, "--encryption-provider-config="+encryption)
 		wantPassed(t, r)
+		wantSaid(t, r, CheckAPIServer, Passed, "is ready")
 		if text := said(r, CheckObjects, Untested); strings.Contains(text, "secrets") {
 			t.Errorf("not tested: %s", text)
 		}

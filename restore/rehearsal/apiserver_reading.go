@@ -36,6 +36,7 @@ type listing struct {
 	missing  []string // keys that are there and whose objects were not listed
 
 	unreadable bool // some of them, which are named
+	sealed     bool // some of them, and there is no key
 
 	result Result
 	detail string
@@ -155,7 +156,7 @@ func (k *reading) decide(ctx context.Context, n *throwaway.Node, l *listing) err
 		l.unreadable = true
 		l.result, l.detail = Failed, fmt.Sprintf("cannot be listed, because of %s: %s", keysText(bad), why)
 	case sealed > 0:
-		l.result = Untested
+		l.sealed, l.result = true, Untested
 		l.detail = fmt.Sprintf("encrypted at rest, and the API server has no key for %s (give --apiserver-arg=--encryption-provider-config=FILE): %v",
 			countOf(sealed, "object"), l.err)
 	case k.converted(l):
@@ -168,9 +169,9 @@ func (k *reading) decide(ctx context.Context, n *throwaway.Node, l *listing) err
 
 func keysText(keys []string) string { return strings.Join(abbreviate(keys), ", ") }
 
-// whole tells whether every resource could be listed in full.
-func (k *reading) whole() bool {
-	return !slices.ContainsFunc(k.lists, func(l *listing) bool { return l.result != Passed })
+// sealed tells whether there are objects that the server lacks the key for.
+func (k *reading) sealed() bool {
+	return slices.ContainsFunc(k.lists, func(l *listing) bool { return l.sealed })
 }
 
 // unreadable tells whether there are objects that can be named because of which a resource cannot be listed.
@@ -178,9 +179,10 @@ func (k *reading) unreadable() bool {
 	return slices.ContainsFunc(k.lists, func(l *listing) bool { return l.unreadable })
 }
 
-func (k *reading) failed() (n int) {
+// count is how many resources ended so.
+func (k *reading) count(result Result) (n int) {
 	for _, l := range k.lists {
-		if l.result == Failed {
+		if l.result == result {
 			n++
 		}
 	}
