@@ -38,10 +38,11 @@ type Spec struct {
 	Args   []string // further flags, after our own
 }
 
-// ours are flags that Spec decides. Given once more, the server would read another database, or not be found.
+// ours are flags that Spec decides. Given once more, the server would read another database, not be found, or reach what it must not.
 var ours = []string{
 	"etcd-servers", "etcd-servers-overrides", "etcd-cafile", "etcd-certfile", "etcd-keyfile", "etcd-prefix", "bind-address", "advertise-address",
 	"secure-port", "permit-port-sharing", "tls-cert-file", "tls-private-key-file", "token-auth-file", "endpoint-reconciler-type",
+	"egress-selector-config-file",
 }
 
 var versionLine = regexp.MustCompile(`(?m)^Kubernetes (v\S+)`)
@@ -52,7 +53,7 @@ func Version(ctx context.Context, binary string, args []string) (string, error) 
 	for _, arg := range args {
 		name, _, _ := strings.Cut(strings.TrimLeft(arg, "-"), "=")
 		if slices.Contains(ours, name) {
-			return "", fmt.Errorf("--%s is not for you to choose: the server has to run on the throwaway cluster", name)
+			return "", fmt.Errorf("--%s is not for you to choose: the server has to run on the throwaway cluster, and apart from everything else", name)
 		}
 	}
 	ctx, cancel := context.WithTimeout(ctx, versionTimeout)

@@ -196,6 +196,7 @@ func TestNodeAWrongAPIServerIsAnError(t *testing.T) {
 		"unknown flag":          {APIServer: real, APIServerArgs: []string{"--nonsense"}},
 		"unknown feature":       {APIServer: real, APIServerArgs: []string{"--feature-gates=Nonsense=true"}},
 		"another etcd's":        {APIServer: real, APIServerArgs: []string{"--etcd-servers=https://10.0.0.5:2379"}},
+		"a way out":             {APIServer: real, APIServerArgs: []string{"--egress-selector-config-file=x"}},
 		"another etcd's as two": {APIServer: real, APIServerArgs: []string{"--etcd-servers", "https://10.0.0.5:2379"}},
 	} {
 		var wrong *BinaryError
