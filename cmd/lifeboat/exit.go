@@ -50,16 +50,13 @@ func (e *partlyDone) Error() string   { return e.message }
 func (e *partlyDone) Hint() string    { return e.hint }
 func (e *partlyDone) Unwrap() []error { return e.causes }
 
-// notProven is a rehearsal that ran and failed.
-type notProven struct {
-	reason string
-	unread bool // all there is against it is that a kube-apiserver could not read objects
-}
+// notProven is a rehearsal that ran and failed; remedy is "" where the backup is to blame.
+type notProven struct{ reason, remedy string }
 
 func (e *notProven) Error() string { return e.reason }
 func (e *notProven) Hint() string {
-	if e.unread {
-		return "etcd comes back whole: look at the named objects in the live cluster, mend or remove them there, and back up again; an API server of another version may read them"
+	if e.remedy != "" {
+		return e.remedy
 	}
 	return "do not rely on this backup: rehearse an older one with `lifeboat rehearse before:TIME`, and find out what damaged this one"
 }

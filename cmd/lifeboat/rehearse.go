@@ -107,7 +107,7 @@ func (f *rehearseFlags) run(g *global, cmd *cobra.Command, asked string) error {
 		err = report.Table(g.out)
 	}
 	if !report.Passed {
-		err = errors.Join(&notProven{"the rehearsal failed: " + report.Reason, report.OnlyAPIServer()}, err)
+		err = errors.Join(&notProven{"the rehearsal failed: " + report.Reason, report.Remedy}, err)
 	}
 	return err
 }

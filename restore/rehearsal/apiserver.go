@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/lifeboat-dr/lifeboat/internal/apiserver"
@@ -110,6 +109,10 @@ func (r *run) futureWatch(ctx context.Context, server *apiserver.Server) (string
 // record turns what was read into checks.
 func (r *run) record(k *reading, up error) {
 	r.report.APIServer = &APIServer{Version: r.apiserver, Resources: k.resources()}
+	if k.unreadable() && r.report.Reason == "" {
+		r.report.Remedy = "etcd comes back whole: look at the named objects in the live cluster, mend or remove them there, and back up again; an API server of " +
+			"another version may read them"
+	}
 	switch {
 	case up != nil && k.count(Failed) == 0:
 		r.report.check(CheckAPIServer, r.version(), Failed, "%s", up)
@@ -153,20 +156,6 @@ type Resource struct {
 	Objects int64  `json:"objects"` // that were listed
 	Result  Result `json:"result"`
 	Detail  string `json:"detail,omitempty"` // why it failed or was not tested
-}
-
-// OnlyAPIServer tells whether all that failed is what the kube-apiserver was asked: etcd came back whole.
-func (r *Report) OnlyAPIServer() bool {
-	only := false
-	for _, c := range r.Checks {
-		if c.Result == Failed {
-			only = strings.HasPrefix(c.Name, CheckAPIServer)
-			if !only {
-				return false
-			}
-		}
-	}
-	return only
 }
 
 // apiserverOf asks the kube-apiserver binary for its version; "" if none is wanted.

@@ -64,21 +64,3 @@ func TestKeysThatNoAPIReadsAreCountedByFolder(t *testing.T) {
 		t.Errorf("got %s", f)
 	}
 }
-
-func TestAFailureOfTheAPIServerAloneIsToldFromOneOfEtcd(t *testing.T) {
-	for _, c := range []struct {
-		failed []string
-		want   bool
-	}{
-		{nil, false}, {[]string{CheckObjects}, true}, {[]string{CheckAPIServer, CheckAPIServerWatch}, true}, {[]string{CheckHash, CheckObjects}, false}, {[]string{CheckHash}, false},
-	} {
-		r := &Report{}
-		r.check(CheckQuorum, "", Passed, "")
-		for _, name := range c.failed {
-			r.check(name, "", Failed, "")
-		}
-		if got := r.OnlyAPIServer(); got != c.want {
-			t.Errorf("%v: %t", c.failed, got)
-		}
-	}
-}

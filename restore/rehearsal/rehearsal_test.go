@@ -98,7 +98,7 @@ func TestDataThatIsNotOfKubernetesIsRehearsedWithoutTheBump(t *testing.T) {
 func TestTheJSONOfAReportIsAContract(t *testing.T) {
 	taken := time.Date(2026, 11, 20, 14, 50, 0, 0, time.UTC)
 	r := &Report{
-		Format: Format, Started: taken, Tool: "1", EtcdVersions: []string{"3.7.3"}, Members: 3, OpenedWith: "f", Kept: "/k",
+		Format: Format, Started: taken, Tool: "1", EtcdVersions: []string{"3.7.3"}, Members: 3, OpenedWith: "f", Kept: "/k", Remedy: "r",
 		Backup: Backup{
 			ID: "i", Cluster: "c", Taken: &taken, File: "f", Revision: 2, CompactRevision: 1, SourceVersion: "3.6.1", StorageVersion: "3.6",
 			MembersCompared: []string{}, Signed: true, SignedBy: []string{"s"}, Trusted: true,

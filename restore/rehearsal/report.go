@@ -17,6 +17,7 @@ type Report struct {
 	Format   int       `json:"format"`
 	Passed   bool      `json:"passed"`
 	Reason   string    `json:"reason,omitempty"` // the first check that failed, in a sentence; empty if Passed
+	Remedy   string    `json:"remedy,omitempty"` // what mends that, where it is known not to be the backup's fault
 	Started  time.Time `json:"started"`
 	Finished time.Time `json:"finished"`
 	Tool     string    `json:"tool_version,omitempty"`
@@ -157,6 +158,9 @@ func (r *Report) Table(w io.Writer) error {
 	p.line("rehearsal of %s: %s", r.Backup.ID, verdict)
 	if r.Reason != "" {
 		p.line("reason:      %s", r.Reason)
+	}
+	if r.Remedy != "" {
+		p.line("remedy:      %s", r.Remedy)
 	}
 	p.line("backup:      %s", r.Backup.describe(r.Started))
 	p.line("opened with: %s", r.opened())
