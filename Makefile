@@ -15,7 +15,7 @@ define run
 	LIFEBOAT_TEST_REPORT=$(REPORT) $(1); status=$$?; test ! -e $(REPORT) || { echo "== counted and measured"; cat $(REPORT); }; exit $$status
 endef
 
-.PHONY: demo build test test-node test-long lint vet layout bench tools kube debian
+.PHONY: demo build test test-node test-long lint vet layout bench tools debian
 
 # The main job from end to end, with nothing installed: a cluster backed up, destroyed, brought back and compared.
 demo: build
@@ -29,7 +29,7 @@ test: lint tools
 	$(call run,$(TEST) -timeout 30m ./...)
 
 # What needs Debian's packages or root. Its tests are called TestNode… and have the build tag node.
-test-node: tools kube debian
+test-node: tools debian
 	$(call run,$(TEST) -timeout 30m -tags node -run '^TestNode' ./...)
 
 # The same tests as test, with the full counts of the suites that kill, flip and race.
@@ -55,6 +55,8 @@ tools:
 	go run ./e2e/tools/build
 
 # Apart from them, because it takes minutes to build and only test-node runs it.
+.PHONY: kube
+test-node: kube
 kube:
 	go run ./e2e/tools/build kube
 
