@@ -54,6 +54,12 @@ bench: tools debian
 tools:
 	go run ./e2e/tools/build
 
+# Apart from them, because it takes minutes to build and only test-node runs it.
+.PHONY: kube
+test-node: kube
+kube:
+	go run ./e2e/tools/build kube
+
 debian:
 	e2e/tools/debian.sh
 

@@ -21,6 +21,8 @@ type rehearseFlags struct {
 	keep         bool
 	noSettle     bool
 	boot         time.Duration
+	apiserver    string
+	apiserverArg []string
 }
 
 func newRehearse(g *global) *cobra.Command {
@@ -41,6 +43,10 @@ go by it. --no-report leaves none. The measured RTO is compared with those of th
 --html FILE keeps the report as one page for an auditor, --junit FILE as JUnit XML for CI; both also if it failed.
 
 The members run the etcd built into Lifeboat, or --etcd BINARY; several in order are an upgrade rehearsal.
+
+With --apiserver BINARY a real kube-apiserver is then started on them, on loopback, and lists every object of every
+resource: one that it cannot read fails the rehearsal, by name. What needs an encryption key or a webhook that is not
+there is not tested, and the report says so. It reaches nothing of the cluster that was backed up.
 
 EXIT STATUS
   0 proven, 10 it ran and failed, 2 usage, 5 no sink could be used, 6 no such backup, 8 no identity opens it,
@@ -66,6 +72,8 @@ EXIT STATUS
 	fl.StringVar(&f.dir, "dir", "", "`DIR` for the throwaway cluster, with room for its members (default: the system's temporary one)")
 	fl.BoolVar(&f.keep, "keep", false, "leave the restored directories for a look")
 	fl.BoolVar(&f.noSettle, "no-settle", false, "between etcd 3.5 and 3.7 do not have 3.6 take the raft snapshot without which 3.7 panics")
+	fl.StringVar(&f.apiserver, "apiserver", "", "kube-apiserver `BINARY` to start on the restored cluster and list every object with")
+	fl.StringArrayVar(&f.apiserverArg, "apiserver-arg", nil, "further `FLAG` for it, as in --apiserver-arg=--encryption-provider-config=FILE (repeatable)")
 	fl.DurationVar(&f.boot, "boot-timeout", 0, "how long the members may take to serve (default: a minute, and one more for each GiB)")
 	return cmd
 }
@@ -91,7 +99,7 @@ func (f *rehearseFlags) run(g *global, cmd *cobra.Command, asked string) error {
 	deps.Progress = func(s restore.Step, done, total int64) { bar.at(string(s), done, total) }
 	report, err := rehearsal.Run(ctx, rehearsal.Options{
 		Plan: plan, Members: f.members, Etcd: f.etcdBinaries, Dir: f.dir, Keep: f.keep, NoSettle: f.noSettle, Timeout: f.boot,
-		Tool: version, Now: g.now, Log: deps.Log,
+		APIServer: f.apiserver, APIServerArgs: f.apiserverArg, Tool: version, Now: g.now, Log: deps.Log,
 	}, deps)
 	bar.done()
 	if err != nil {

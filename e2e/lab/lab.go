@@ -1,5 +1,5 @@
 // Package lab starts real servers for tests, on free loopback ports, with everything they write in the test's own temporary
-// directory: etcd clusters of every supported version, MinIO, VersityGW, a GCS server. A server that cannot be had fails the test; nothing here
+// directory: etcd clusters of every supported version, MinIO, VersityGW, a GCS server, a kube-apiserver. A server that cannot be had fails the test; nothing here
 // skips. What a failed test has written is kept, and the test says where.
 package lab
 

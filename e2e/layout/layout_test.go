@@ -35,7 +35,7 @@ func mayImport() map[string][]string {
 		"restore/like":       {},
 		"restore/runbook":    {},
 		"doctor":             {"snapshot", "catalog", "doctor/datadir", "internal/shell", "restore", "restore/runbook"},
-		"restore/rehearsal":  append(process, "internal/throwaway", "restore"),
+		"restore/rehearsal":  append(process, "internal/throwaway", "internal/apiserver", "internal/pki", "restore"),
 		"scheduler":          {},
 		"doctor/datadir":     {"snapshot", "internal/child", "internal/holder"},
 		"retention":          {},
@@ -51,6 +51,7 @@ func mayImport() map[string][]string {
 		"sinks/conform/…":    {"sinks", "sinks/conform", "e2e/lab"}, // for tests only
 		"internal/throwaway": {"internal/member", "internal/pki"},
 		"internal/member":    {"internal/child"},
+		"internal/apiserver": {"internal/child", "internal/pki"},
 		"internal/child":     {},
 		"internal/holder":    {},
 		"internal/kubedata":  {},

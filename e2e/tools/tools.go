@@ -25,6 +25,9 @@ const repository = "module github.com/lifeboat-dr/lifeboat"
 // Debian names, as a module for Path, the binaries of Debian packages.
 const Debian = "debian"
 
+// Kube names the module of kube-apiserver, which is for tests with the build tag node only: it takes minutes to build.
+const Kube = "kube"
+
 // Root finds the repository's folder from the working directory, which for a test is its package's.
 func Root() (string, error) {
 	dir, err := os.Getwd()
@@ -114,7 +117,11 @@ func build(source, binary, file string) error {
 		if binaryName(pkg) != binary {
 			continue
 		}
-		cmd := exec.Command("go", "build", "-trimpath", "-o", file+".new", pkg)
+		stamp, err := stampOf(source, pkg)
+		if err != nil {
+			return err
+		}
+		cmd := exec.Command("go", "build", "-trimpath", "-ldflags", stamp, "-o", file+".new", pkg)
 		cmd.Dir = source
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off")
 		if out, err := cmd.CombinedOutput(); err != nil {
@@ -123,6 +130,22 @@ func build(source, binary, file string) error {
 		return os.Rename(file+".new", file)
 	}
 	return fmt.Errorf("no tool of %s builds to %s", source, binary)
+}
+
+// stampOf is what the linker has to be told so that a program of Kubernetes knows its version: the others have it in their source.
+func stampOf(source, pkg string) (string, error) {
+	const kubernetes = "k8s.io/kubernetes"
+	if !strings.HasPrefix(pkg, kubernetes+"/") {
+		return "", nil
+	}
+	cmd := exec.Command("go", "list", "-m", "-f", "{{.Version}}", kubernetes)
+	cmd.Dir = source
+	cmd.Env = append(os.Environ(), "GOWORK=off")
+	out, err := cmd.Output()
+	if err != nil {
+		return "", fmt.Errorf("version of %s in %s: %w", kubernetes, source, err)
+	}
+	return "-X k8s.io/component-base/version.gitVersion=" + strings.TrimSpace(string(out)), nil
 }
 
 func toolPackages(source string) ([]string, error) {

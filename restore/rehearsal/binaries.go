@@ -16,17 +16,26 @@ import (
 // versionTimeout bounds `etcd --version`, which does nothing but print.
 const versionTimeout = 10 * time.Second
 
-// BinaryError is an --etcd that cannot be used: a mistake in the command, found before anything is fetched.
+// BinaryError is an --etcd or --apiserver that cannot be used: a mistake in the command, found before anything is fetched.
 type BinaryError struct {
-	Path string
-	Err  error
+	Path      string
+	APIServer bool // it was meant to be a kube-apiserver
+	Err       error
 }
 
-func (e *BinaryError) Error() string { return fmt.Sprintf("etcd binary %s: %v", e.Path, e.Err) }
+func (e *BinaryError) Error() string {
+	if e.APIServer {
+		return fmt.Sprintf("kube-apiserver binary %s: %v", e.Path, e.Err)
+	}
+	return fmt.Sprintf("etcd binary %s: %v", e.Path, e.Err)
+}
 func (e *BinaryError) Unwrap() error { return e.Err }
 
 // Hint says what to give instead.
 func (e *BinaryError) Hint() string {
+	if e.APIServer {
+		return "give the path of a kube-apiserver binary to --apiserver, and only flags that it knows to --apiserver-arg (as in --apiserver-arg=--v=2)"
+	}
 	return "give the path of an etcd server binary to --etcd, or leave it out to use the built-in etcd"
 }
 
@@ -44,7 +53,7 @@ func serversOf(ctx context.Context, binaries []string) ([]server, error) {
 	for _, b := range binaries {
 		v, err := versionOf(ctx, b)
 		if err != nil {
-			return nil, &BinaryError{b, err}
+			return nil, &BinaryError{Path: b, Err: err}
 		}
 		all = append(all, server{b, v})
 	}

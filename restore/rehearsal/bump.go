@@ -11,6 +11,9 @@ import (
 func (r *run) withBump(ctx context.Context) error {
 	if !r.o.Plan.Source.Kubernetes {
 		r.report.check(CheckBump, "", Untested, "the backup holds no Kubernetes, so a restore leaves its revision as it is")
+		if r.o.APIServer != "" {
+			r.report.check(CheckAPIServer, "", Untested, "the backup holds no Kubernetes: it has no key below %s", registry)
+		}
 		return nil
 	}
 	began := time.Now()
@@ -39,9 +42,13 @@ func (r *run) withBump(ctx context.Context) error {
 			return err
 		}
 	}
-	err = r.clear(m)
 	r.report.phase("with-bump", "", time.Since(began), false)
-	return err
+	if r.o.APIServer != "" {
+		if err := r.kubernetes(ctx, m); err != nil {
+			return err
+		}
+	}
+	return r.clear(m)
 }
 
 // advances writes a canary and wants its revision above the raised one.

@@ -26,7 +26,7 @@ type made struct {
 // make restores the backup into a folder of its own, for a cluster on loopback without authentication. A backup that is
 // damaged is a failure; every other error means that it could not be tested.
 func (r *run) make(ctx context.Context, folder string, noBump bool) (*made, error) {
-	held, err := throwaway.Hold(2 * r.o.Members)
+	held, err := throwaway.Hold(2*r.o.Members + 1) // the last is for a kube-apiserver
 	if err != nil {
 		return nil, err
 	}

@@ -30,9 +30,13 @@ type Options struct {
 	Etcd []string
 	// NoSettle leaves out the raft snapshot that Run has etcd 3.6 take between 3.5 and 3.7, without which 3.7 panics.
 	NoSettle bool
-	Dir      string        // where to make the throwaway directory; "" is the system's temporary directory
-	Keep     bool          // leave it there
-	Timeout  time.Duration // for the members to serve, each time; 0 means one minute and another for each GiB
+	// APIServer is a kube-apiserver binary to start on the restored members; "" means none. APIServerArgs are further flags
+	// for it.
+	APIServer     string
+	APIServerArgs []string
+	Dir           string        // where to make the throwaway directory; "" is the system's temporary directory
+	Keep          bool          // leave it there
+	Timeout       time.Duration // for the members to serve, each time; 0 means one minute and another for each GiB
 	// BeforeBoot, if set, is called with the directories of the first restore before a member runs on them. It is for tests,
 	// which damage one there and see the rehearsal notice.
 	BeforeBoot func(ctx context.Context, dataDirs []string) error
@@ -75,9 +79,11 @@ type run struct {
 	o       Options
 	deps    restore.Deps
 	servers []server
-	dir     string
-	lock    *os.File // of dir, as long as we live
-	report  *Report
+	// apiserver is the version of the kube-apiserver that is asked, if one is.
+	apiserver string
+	dir       string
+	lock      *os.File // of dir, as long as we live
+	report    *Report
 
 	held    *throwaway.Addresses
 	cluster *throwaway.Cluster // nil while none runs
@@ -100,6 +106,10 @@ func begin(ctx context.Context, o Options, d restore.Deps) (*run, error) {
 	if err != nil {
 		return nil, err
 	}
+	kube, err := apiserverOf(ctx, o)
+	if err != nil {
+		return nil, err
+	}
 	dir, lock, err := newWorkplace(o.Dir, o.Keep, o.Log)
 	if err != nil {
 		return nil, err
@@ -113,7 +123,7 @@ func begin(ctx context.Context, o Options, d restore.Deps) (*run, error) {
 		o.Log.Warn("the database lies there in plain, and stays", "dir", dir)
 		report.Kept = dir
 	}
-	return &run{o: o, deps: d, servers: servers, dir: dir, lock: lock, report: report}, nil
+	return &run{o: o, deps: d, servers: servers, apiserver: kube, dir: dir, lock: lock, report: report}, nil
 }
 
 func (r *run) end() error {

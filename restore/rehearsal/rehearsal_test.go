@@ -109,6 +109,7 @@ func TestTheJSONOfAReportIsAContract(t *testing.T) {
 		},
 		Comparison: []Row{{Role: RoleRestored, Name: "m", Etcd: "3.7.3", HashKV: 1, Revision: 2, CompactRevision: 1, Equal: true, Error: "e"}},
 	}
+	r.APIServer = &APIServer{Version: "v1.36.3", Resources: []Resource{{Name: "pods", Version: "v1", Objects: 5, Result: Untested, Detail: "why"}}}
 	r.check(CheckHash, "3.7.3", Failed, "why")
 	r.phase("fetch", "3.7.3", time.Second, true)
 	r.settle(taken)

@@ -27,8 +27,10 @@ type Report struct {
 	// EtcdVersions are the servers the restored members ran on, in order, as they said themselves.
 	EtcdVersions []string `json:"etcd_versions"`
 	Members      int      `json:"members"`
-	Checks       []Check  `json:"checks"`
-	Phases       []Phase  `json:"phases"`
+	// APIServer is what a kube-apiserver made of the objects; nil unless one was asked.
+	APIServer *APIServer `json:"apiserver,omitempty"`
+	Checks    []Check    `json:"checks"`
+	Phases    []Phase    `json:"phases"`
 	// RTOSeconds is the measured recovery time: every phase from the first byte fetched until every member served.
 	RTOSeconds float64 `json:"rto_seconds"`
 	// Comparison holds the backup's HashKV first and then what each restored member said, per server version.
@@ -87,6 +89,12 @@ const (
 	CheckBump       = "bump"              // restored with the revision bump: serves, and keys are all there
 	CheckOldWatch   = "old-watch"         // with the bump a watch from before the restore is told to start over
 	CheckRevision   = "revision-advances" // with the bump a new write's revision lies above all that the source gave out
+
+	// With --apiserver:
+	CheckAPIServer      = "apiserver"         // a kube-apiserver becomes ready on the restored members
+	CheckObjects        = "apiserver-objects" // it lists every object, and each is what a key in the backup says; further ones for each resource that failed or was not tested
+	CheckUnread         = "apiserver-unread"  // no key of Kubernetes is without an API that reads it
+	CheckAPIServerWatch = "apiserver-watch"   // a client that saw more than the backup has is told to list everything again
 )
 
 // Check is one question the rehearsal asked.
@@ -170,6 +178,9 @@ func (r *Report) Table(w io.Writer) error {
 	p.line("opened with: %s", r.opened())
 	if len(r.EtcdVersions) > 0 {
 		p.line("tested on:   %s", countOf(r.Members, "member")+" of etcd "+strings.Join(r.EtcdVersions, ", then "))
+	}
+	if r.APIServer != nil {
+		p.line("read by:     kube-apiserver %s", r.APIServer.Version)
 	}
 	if p.err == nil && len(r.Comparison) > 0 {
 		p.line("")
