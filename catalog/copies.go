@@ -152,17 +152,17 @@ func (e Entry) damagedEverywhere() (found string) {
 	return found
 }
 
-// Broken says why the backup could not be restored, as far as is known: no sink has a whole copy, or the last rehearsal failed; "" if
-// nothing speaks against it.
+// Broken says why the backup could not be restored, as far as is known: no sink has a whole copy, or the last rehearsal failed, and not for
+// a fault of something else; "" if nothing speaks against it.
 func (e Entry) Broken() string {
 	if why := e.Lost(); why != "" {
 		return why
 	}
 	for _, r := range slices.Backward(e.Reports) {
 		switch {
-		case r.Report == ReportRehearse && !r.OK:
+		case r.Report == ReportRehearse && r.againstBackup():
 			return "its rehearsal failed at " + r.Time.Format(time.RFC3339)
-		case r.Report == ReportRehearse, r.Report == ReportVerify && r.Deep && r.OK:
+		case r.OK && (r.Report == ReportRehearse || r.Report == ReportVerify && r.Deep):
 			return ""
 		}
 	}

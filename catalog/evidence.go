@@ -245,15 +245,14 @@ func (e Entry) Last(kind ReportKind) (Report, bool) {
 }
 
 // Proven returns the newest passing report that shows that the backup can be opened and holds what its manifest says: of a deep
-// verification or of a rehearsal. One that failed later takes it back; so does a later verification that found a copy damaged, and a
-// report that could not be read.
+// verification or of a rehearsal. One that failed later takes it back, unless it was not the backup's fault; so does a later verification that
+// found a copy damaged, and a report that could not be read.
 func (e Entry) Proven() (Report, bool) {
 	for _, r := range slices.Backward(e.Reports) {
-		proves := r.Report == ReportRehearse || r.Report == ReportVerify && r.Deep
 		switch {
-		case e.ReportsUnread, !r.OK && (proves || r.Report == ReportVerify):
+		case e.ReportsUnread, r.againstBackup():
 			return Report{}, false
-		case proves:
+		case r.OK && (r.Report == ReportRehearse || r.Report == ReportVerify && r.Deep):
 			return r, true
 		}
 	}
@@ -266,7 +265,7 @@ func (e Entry) unproven() string {
 		return "not proven: a report on it could not be read"
 	}
 	for _, r := range slices.Backward(e.Reports) {
-		if !r.OK && (r.Report == ReportRehearse || r.Report == ReportVerify) {
+		if r.againstBackup() {
 			return fmt.Sprintf("not proven: %s failed at %s: %s", r.slot(), r.Time.Format(time.RFC3339), r.Detail)
 		}
 	}

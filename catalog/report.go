@@ -135,6 +135,11 @@ func (r Report) possible() bool {
 		(r.Rehearsal == nil || r.Report == ReportRehearse && r.Rehearsal.possible())
 }
 
+// againstBackup reports whether it failed for what may be the fault of the backup.
+func (r Report) againstBackup() bool {
+	return !r.OK && (r.Report == ReportVerify || r.Report == ReportRehearse && (r.Rehearsal == nil || r.Rehearsal.Remedy == ""))
+}
+
 // brief makes one line of limited length.
 func brief(s string) string { return cut(s, longestText) }
 

@@ -19,6 +19,9 @@ type Rehearsal struct {
 	PlainBytes int64            `json:"plain_bytes"` // of the database that was restored
 	Phases     []RehearsalPhase `json:"phases"`      // in order
 	Checks     []RehearsalCheck `json:"checks"`      // in order
+	// Remedy is what mends a failure that is known not to be the backup's fault: an upgrade that was tried with it, or objects that the live
+	// cluster holds and an API server cannot read. "" otherwise, and if it passed.
+	Remedy string `json:"remedy"`
 	// PhasesLeftOut and ChecksLeftOut count what found no room in the note. A check that failed always does before one that passed.
 	PhasesLeftOut int `json:"phases_left_out"`
 	ChecksLeftOut int `json:"checks_left_out"`
@@ -52,7 +55,7 @@ func (r *Rehearsal) bounded() *Rehearsal {
 		return nil
 	}
 	b := *r
-	b.Phases, b.Checks = slices.Clone(r.Phases), slices.Clone(r.Checks)
+	b.Phases, b.Checks, b.Remedy = slices.Clone(r.Phases), slices.Clone(r.Checks), brief(r.Remedy)
 	if over := len(b.Phases) - mostItems; over > 0 {
 		b.Phases, b.PhasesLeftOut = b.Phases[:mostItems], b.PhasesLeftOut+over
 	}

@@ -110,6 +110,12 @@ func TestReportNamesAreParsedStrictly(t *testing.T) {
 	}
 }
 
+// notOfTheBackup is a rehearsal that failed for a reason that lies elsewhere.
+func notOfTheBackup(r Report) Report {
+	r.Rehearsal = &Rehearsal{Remedy: "leave out --no-settle"}
+	return r
+}
+
 func TestWhatProvesABackup(t *testing.T) {
 	t.Parallel()
 	verify, rehearse := ReportVerify, ReportRehearse
@@ -128,6 +134,9 @@ func TestWhatProvesABackup(t *testing.T) {
 		"a rehearsal failed later": {[]Report{r(1, verify, true, true), r(2, rehearse, false, false)}, -1},
 		"a deep one failed later":  {[]Report{r(1, rehearse, true, false), r(2, verify, false, true)}, -1},
 		"failed and then passed":   {[]Report{r(1, rehearse, false, false), r(2, verify, true, true)}, 2},
+		"an upgrade failed later":  {[]Report{r(1, verify, true, true), notOfTheBackup(r(2, rehearse, false, false))}, 1},
+		"an upgrade failed only":   {[]Report{notOfTheBackup(r(2, rehearse, false, false))}, -1},
+		"damage, then an upgrade":  {[]Report{r(1, verify, true, true), r(2, verify, false, true), notOfTheBackup(r(3, rehearse, false, false))}, -1},
 
 		"its digest failed and then it was opened":   {[]Report{r(1, verify, false, false), r(2, verify, true, true)}, 2},
 		"what is of the cluster or of the sinks":     {[]Report{r(1, verify, true, true), r(2, ReportCrossCheck, false, false), r(3, ReportDelivery, false, false)}, 1},
@@ -137,6 +146,9 @@ func TestWhatProvesABackup(t *testing.T) {
 		got, ok := e.Proven()
 		if ok != (c.proven >= 0) || ok && !got.Time.Equal(day0().Add(time.Duration(c.proven)*time.Minute)) {
 			t.Errorf("%s: %v %s", name, ok, got.Time)
+		}
+		if broken := e.Broken() != ""; broken && strings.Contains(name, "upgrade") && !strings.HasPrefix(name, "damage") {
+			t.Errorf("%s: the backup is called broken: %s", name, e.Broken())
 		}
 		e.ReportsUnread = true
 		if _, ok := e.Proven(); ok {

@@ -34,7 +34,7 @@ func follow(ctx context.Context, g *global, r *rehearsal.Report, ss []catalog.Na
 
 // rehearsed is what of a rehearsal's report is left beside the backup.
 func rehearsed(r *rehearsal.Report) catalog.Report {
-	figures := &catalog.Rehearsal{Members: r.Members, RTOSeconds: r.RTOSeconds, PlainBytes: r.Backup.PlainBytes}
+	figures := &catalog.Rehearsal{Members: r.Members, RTOSeconds: r.RTOSeconds, PlainBytes: r.Backup.PlainBytes, Remedy: r.Remedy}
 	for _, p := range r.Phases {
 		figures.Phases = append(figures.Phases, catalog.RehearsalPhase(p))
 	}

@@ -11,18 +11,22 @@ import (
 // meanings are what the checks ask, in a sentence each. One that is not named here is shown without.
 func meanings() map[string]string {
 	return map[string]string{
-		rehearsal.CheckRestore:    "Is it whole: fetched, authenticated, opened, and made into data directories?",
-		rehearsal.CheckQuorum:     "Does every member answer a linearizable read in time?",
-		rehearsal.CheckHash:       "Is every member’s checksum of all keys and revisions that of the backup?",
-		rehearsal.CheckKeys:       "Does every member hold as many keys, in total and under each prefix?",
-		rehearsal.CheckAlarms:     "Is no alarm raised?",
-		rehearsal.CheckCanary:     "Can a key be written, read from every member, and deleted?",
-		rehearsal.CheckSettle:     "Did etcd 3.6 take the raft snapshot without which 3.7 panics?",
-		rehearsal.CheckRejoin:     "Does a member that is killed come back and catch up?",
-		rehearsal.CheckCompaction: "Can history be compacted, and every member defragmented?",
-		rehearsal.CheckBump:       "With the revision raised, as a real restore does: do they serve, with every key?",
-		rehearsal.CheckOldWatch:   "Is a watch from before the restore told to start over?",
-		rehearsal.CheckRevision:   "Does a new write get a revision above all that the source gave out?",
+		rehearsal.CheckRestore:        "Is it whole: fetched, authenticated, opened, and made into data directories?",
+		rehearsal.CheckQuorum:         "Does every member answer a linearizable read in time?",
+		rehearsal.CheckHash:           "Is every member’s checksum of all keys and revisions that of the backup?",
+		rehearsal.CheckKeys:           "Does every member hold as many keys, in total and under each prefix?",
+		rehearsal.CheckAlarms:         "Is no alarm raised?",
+		rehearsal.CheckCanary:         "Can a key be written, read from every member, and deleted?",
+		rehearsal.CheckSettle:         "Did etcd 3.6 take the raft snapshot without which 3.7 panics?",
+		rehearsal.CheckRejoin:         "Does a member that is killed come back and catch up?",
+		rehearsal.CheckCompaction:     "Can history be compacted, and every member defragmented?",
+		rehearsal.CheckBump:           "With the revision raised, as a real restore does: do they serve, with every key?",
+		rehearsal.CheckOldWatch:       "Is a watch from before the restore told to start over?",
+		rehearsal.CheckRevision:       "Does a new write get a revision above all that the source gave out?",
+		rehearsal.CheckAPIServer:      "Does a Kubernetes API server get ready on the restored members?",
+		rehearsal.CheckObjects:        "Does it list every object, each under its key in the backup and at its revision?",
+		rehearsal.CheckUnread:         "Is there nothing that no API reads?",
+		rehearsal.CheckAPIServerWatch: "Is a client that saw more of the old cluster than the backup has told to start over?",
 	}
 }
 
