@@ -153,7 +153,7 @@ func (c *contents) judgeLog() {
 		return
 	case l == nil && len(c.files.segments) == 0 && (c.files.db != nil || len(c.files.snaps) > 0) && !c.has(WrongKind):
 		c.severe(WALMissing, "if the log is kept elsewhere (--wal-dir), link it to member/wal of a copy and look again; else do not start an etcd on it: restore from the database (lifeboat restore --raw)",
-			"there is no write-ahead log in member/wal: an etcd that is started on it takes itself for a new member beside an old database, and what it then writes is lost or never served")
+			"there is no write-ahead log in member/wal: an etcd that is started on it takes itself for a new member beside an old database, and never takes a write")
 		return
 	case l == nil:
 		return
@@ -203,7 +203,7 @@ func (c *contents) judgeTogether() {
 	switch {
 	case whole && at > l.Last:
 		c.severe(DBAhead, "do not start an etcd on it: one of the two comes from another time or another member. Restore from the database (lifeboat restore --raw), or find the log that belongs to it",
-			"the database has applied entry %d, the log ends at %d: what an etcd writes on it is not applied until its log has passed that", at, l.Last)
+			"the database has applied entry %d, the log ends at %d: an etcd that is started on it takes what comes next for applied already, and does not serve", at, l.Last)
 	case at < l.Snapshot.Index && at != 0 && !c.sent(l.Snapshot.Index):
 		c.severe(DBBehind, "do not start an etcd on it: the database is older than the log. Use another member's directory, or restore from a backup",
 			"the database has applied entry %d, and the log begins behind the raft snapshot at %d: what lies between is in neither", at, l.Snapshot.Index)

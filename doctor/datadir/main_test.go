@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"flag"
 	"fmt"
 	"io/fs"
 	"os"
@@ -27,6 +28,10 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	// These tests wait for etcds most of the time: more of them at once than there are processors.
+	if err := flag.Set("test.parallel", "6"); err != nil {
+		panic(err)
+	}
 	wal.SegmentSizeBytes = segmentSize // of logs that are written in this process; etcds are others
 	lab.Main(m, map[string]child.Role{RoleName: Role, snapshot.InspectRoleName: snapshot.InspectRole})
 }
@@ -104,7 +109,7 @@ func (h *host) run(version string, args []string, do func(context.Context, *clie
 	defer cli.Close()
 	limit := patience
 	if h.brief {
-		limit /= 6
+		limit /= 10
 	}
 	ctx, cancel := context.WithTimeout(h.t.Context(), limit)
 	defer cancel()

@@ -18,7 +18,7 @@ import (
 // exchanged, or bits flipped. It has to answer, and to change nothing.
 func TestNoDamageKillsWhoLooks(t *testing.T) {
 	t.Parallel()
-	cases := 24
+	cases := 18
 	if lab.Long() {
 		cases = 600
 	}
@@ -103,7 +103,7 @@ func spoil(t *testing.T, r *rand.Rand, h *host, n int) string {
 // what is found is right: what is severe it does not serve, and what is not it serves whole.
 func TestDamagedLogsAreSevereIfEtcdDoesNotServeThem(t *testing.T) {
 	t.Parallel()
-	cases := 6
+	cases := 4
 	if lab.Long() {
 		cases = 40
 	}
