@@ -52,6 +52,7 @@ func damage(t *testing.T, s sinks.Sink, key string) {
 
 // TestOfABackupInTwoSinksOneWholeCopyIsEnough rehearses a real backup, then damages one copy after the other.
 func TestOfABackupInTwoSinksOneWholeCopyIsEnough(t *testing.T) {
+	t.Parallel()
 	c := lab.StartCluster(t, lab.ClusterOptions{TLS: true})
 	if _, err := kubedata.Fill(t.Context(), c.Client(t), kubedata.Options{Keys: 300, Seed: 4}); err != nil {
 		t.Fatal(err)

@@ -40,6 +40,7 @@ func flipValue(dataDir string) error {
 
 // TestAFlippedValueIsFoundInTheMemberThatHasIt changes one bit of a restored member before it boots.
 func TestAFlippedValueIsFoundInTheMemberThatHasIt(t *testing.T) {
+	t.Parallel()
 	o := options(t, save(t, lab.ClusterOptions{Members: 1}, 300).path)
 	o.BeforeBoot = func(_ context.Context, dirs []string) error { return flipValue(dirs[1]) }
 	r := rehearse(t, o)
@@ -55,6 +56,7 @@ func TestAFlippedValueIsFoundInTheMemberThatHasIt(t *testing.T) {
 
 // TestADamagedDirectoryEndsInAReport damages a restored member in ways that kill the etcd which opens it, or keep it from ever serving.
 func TestADamagedDirectoryEndsInAReport(t *testing.T) {
+	t.Parallel()
 	source := save(t, lab.ClusterOptions{Members: 1}, 300)
 	db := func(dir string) string { return filepath.Join(dir, "member", "snap", "db") }
 	named := map[string]string{"log of another": "rehearsal-"} // two of one id: etcd may choke on either
@@ -74,6 +76,7 @@ func TestADamagedDirectoryEndsInAReport(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			o := options(t, source.path)
 			o.Timeout = 8 * time.Second
 			o.BeforeBoot = func(_ context.Context, dirs []string) error { return damage(dirs[1]) }
@@ -109,6 +112,7 @@ func takeLog(dir, from string) error {
 
 // TestADamagedFileIsNoError rehearses a file that changed after it was looked at: the verdict is about the backup.
 func TestADamagedFileIsNoError(t *testing.T) {
+	t.Parallel()
 	source := save(t, lab.ClusterOptions{Members: 1}, 300)
 	o := options(t, source.path)
 	if err := overwrite(source.path, 5*4096+77, []byte("x")); err != nil {
@@ -122,8 +126,10 @@ func TestADamagedFileIsNoError(t *testing.T) {
 
 // TestWhatCannotBeTestedIsAnError tells a backup that failed from one that was never tried.
 func TestWhatCannotBeTestedIsAnError(t *testing.T) {
+	t.Parallel()
 	source := save(t, lab.ClusterOptions{Members: 1}, 100)
 	t.Run("not an etcd", func(t *testing.T) {
+		t.Parallel()
 		o := options(t, source.path)
 		o.Etcd = []string{"/bin/true"}
 		var wrong *BinaryError
@@ -132,6 +138,7 @@ func TestWhatCannotBeTestedIsAnError(t *testing.T) {
 		}
 	})
 	t.Run("refused", func(t *testing.T) {
+		t.Parallel()
 		o := options(t, source.path)
 		o.Plan.MaxAge = time.Nanosecond
 		var refusal *restore.Refusal
@@ -140,6 +147,7 @@ func TestWhatCannotBeTestedIsAnError(t *testing.T) {
 		}
 	})
 	t.Run("interrupted", func(t *testing.T) {
+		t.Parallel()
 		cause := errors.New("somebody pressed a key")
 		o := options(t, source.path)
 		ctx, cancel := context.WithCancelCause(t.Context())

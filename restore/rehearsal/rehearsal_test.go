@@ -13,8 +13,10 @@ import (
 // TestRestoredMembersEqualTheSourceOverRPC rehearses snapshots of every version on the built-in etcd, and holds what the report
 // compares against what the source's members said over RPC while they lived.
 func TestRestoredMembersEqualTheSourceOverRPC(t *testing.T) {
+	t.Parallel()
 	for _, version := range lab.Versions {
 		t.Run(version, func(t *testing.T) {
+			t.Parallel()
 			source := save(t, lab.ClusterOptions{Version: version, TLS: true}, 1500)
 			r := rehearse(t, options(t, source.path))
 			wantPassed(t, r)
@@ -48,9 +50,11 @@ func TestRestoredMembersEqualTheSourceOverRPC(t *testing.T) {
 // TestAnUpgradePathIsRehearsed goes 3.5 → 3.6 → 3.7 on one backup, comparing HashKV after each step. Left to itself the last step panics,
 // because of what 3.5 has written into the log.
 func TestAnUpgradePathIsRehearsed(t *testing.T) {
+	t.Parallel()
 	source := save(t, lab.ClusterOptions{Version: "3.5", Members: 1}, 800)
 	path := []string{lab.Tool(t, "etcd-3.5", "etcd"), lab.Tool(t, "etcd-3.6", "etcd"), lab.Tool(t, "etcd-3.7", "etcd")}
 	t.Run("with a raft snapshot by 3.6", func(t *testing.T) {
+		t.Parallel()
 		o := options(t, source.path)
 		o.Etcd = path
 		r := rehearse(t, o)
@@ -60,6 +64,7 @@ func TestAnUpgradePathIsRehearsed(t *testing.T) {
 		}
 	})
 	t.Run("without", func(t *testing.T) {
+		t.Parallel()
 		o := options(t, source.path)
 		o.Etcd, o.NoSettle = path, true
 		r := rehearse(t, o)
@@ -74,12 +79,14 @@ func TestAnUpgradePathIsRehearsed(t *testing.T) {
 
 // TestAuthenticationDoesNotKeepTheRehearsalOut rehearses a cluster whose password nobody gives it.
 func TestAuthenticationDoesNotKeepTheRehearsalOut(t *testing.T) {
+	t.Parallel()
 	source := save(t, lab.ClusterOptions{Version: "3.6", Members: 1, Auth: true}, 300)
 	wantPassed(t, rehearse(t, options(t, source.path)))
 }
 
 // TestDataThatIsNotOfKubernetesIsRehearsedWithoutTheBump also covers keys in no folder, and a cluster of one member.
 func TestDataThatIsNotOfKubernetesIsRehearsedWithoutTheBump(t *testing.T) {
+	t.Parallel()
 	c := lab.StartCluster(t, lab.ClusterOptions{Members: 1})
 	cli := c.Client(t)
 	for _, key := range []string{"a", "/b", "app/x", "app/one/y", "app/one/z", "app/two", "//odd/key", "été/ü/ö", "\x00\xff/bin/ary"} {
@@ -99,6 +106,7 @@ func TestDataThatIsNotOfKubernetesIsRehearsedWithoutTheBump(t *testing.T) {
 // TestTheJSONOfAReportIsAContract holds the names of its fields. A name that is missing here is a broken promise to whoever reads
 // reports by program; a new one is added here and in docs.
 func TestTheJSONOfAReportIsAContract(t *testing.T) {
+	t.Parallel()
 	taken := time.Date(2026, 11, 20, 14, 50, 0, 0, time.UTC)
 	r := &Report{
 		Format: Format, Started: taken, Tool: "1", EtcdVersions: []string{"3.7.3"}, Members: 3, OpenedWith: "f", Kept: "/k", Remedy: "r",
