@@ -21,18 +21,15 @@ type Schedule struct {
 const everyHour = 1<<24 - 1
 
 // ParseSchedule reads five cron fields (minute, hour, day of month, month, day of week), one of @hourly, @daily, @midnight, @weekly,
-// @monthly, @yearly, @annually, or @every with a duration of whole seconds. The time zone is UTC unless zone names another, or the text
-// begins with CRON_TZ=NAME.
+// @monthly, @yearly, @annually, or @every with a duration of whole seconds. The time zone is UTC unless zone names another, and before both
+// goes CRON_TZ=NAME at the beginning of the text.
 //
 // @every counts from the first second of 1970 in UTC, not from when the process started: its slots are the same after a restart.
 func ParseSchedule(text, zone string) (Schedule, error) {
 	fields := strings.TrimSpace(text)
 	if rest, found := strings.CutPrefix(fields, "CRON_TZ="); found {
-		name, after, _ := strings.Cut(rest, " ")
-		if zone != "" && zone != name {
-			return Schedule{}, fmt.Errorf("schedule %q: the time zone %s is given, too", text, zone)
-		}
-		zone, fields = name, strings.TrimSpace(after)
+		zone, fields, _ = strings.Cut(rest, " ")
+		fields = strings.TrimSpace(fields)
 	}
 	if strings.HasPrefix(fields, "TZ=") {
 		return Schedule{}, fmt.Errorf("schedule %q: a time zone is written CRON_TZ=NAME", text)

@@ -49,6 +49,7 @@ func TestSlotsAroundAChangeOfTheClock(t *testing.T) {
 		{"a zone without changes", "0 3 * * 1", "Asia/Shanghai", "2026-03-29T00:00:00Z", "2026-03-30T03:00:00+08:00 2026-04-06T03:00:00+08:00"},
 		{"UTC unless a zone is named", "@daily", "", "2026-03-29T00:00:00Z", "2026-03-30T00:00:00Z"},
 		{"a zone in the text", "CRON_TZ=Europe/Berlin 0 3 * * *", "", "2026-07-01T00:00:00Z", "2026-07-01T03:00:00+02:00"},
+		{"which goes before the other", "CRON_TZ=America/New_York 0 3 * * *", "Europe/Berlin", "2026-07-01T00:00:00Z", "2026-07-01T03:00:00-04:00"},
 		{"the 29th of February", "0 0 29 2 *", "", "2026-01-01T00:00:00Z", "2028-02-29T00:00:00Z"},
 		{"@every has the same slots whenever it is asked", "@every 90m", "Europe/Berlin", "1970-01-01T00:10:00Z", "1970-01-01T02:30:00+01:00 1970-01-01T04:00:00+01:00"},
 	} {
@@ -160,8 +161,5 @@ func TestWhatIsNoScheduleIsRefused(t *testing.T) {
 		if s, err := scheduler.ParseSchedule(text, ""); err == nil || !strings.Contains(err.Error(), says) {
 			t.Errorf("%q is %s, %v; want an error with %q", text, s, err, says)
 		}
-	}
-	if _, err := scheduler.ParseSchedule("CRON_TZ=UTC 0 3 * * *", "Europe/Berlin"); err == nil {
-		t.Error("two time zones are taken")
 	}
 }

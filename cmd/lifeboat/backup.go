@@ -23,8 +23,9 @@ type backupFlags struct {
 	stall         time.Duration
 }
 
-func newBackup(g *global) *cobra.Command {
-	f := &backupFlags{}
+func newBackup(g *global) *cobra.Command { return (&backupFlags{}).command(g) }
+
+func (f *backupFlags) command(g *global) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "backup",
 		Short: "Take one backup, seal it, store it in every sink and read it back",

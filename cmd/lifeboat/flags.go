@@ -19,6 +19,8 @@ type global struct {
 // neither as a flag nor as its LIFEBOAT_ twin is filled from the configuration file.
 type flags struct {
 	config, cluster string
+	read            *configFile // what is in config, where somebody has read it already
+	unattended      bool        // there is nobody to ask for a passphrase
 	output          string
 
 	sinks []string

@@ -1,0 +1,278 @@
+package e2e
+
+import (
+	"bufio"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/lifeboat-dr/lifeboat/e2e/lab"
+	"github.com/lifeboat-dr/lifeboat/internal/kubedata"
+)
+
+// service is a running `lifeboat run` whose log is read as it comes.
+type service struct {
+	cmd  *exec.Cmd
+	gone chan struct{}
+
+	mu   sync.Mutex
+	log  []string
+	more chan struct{} // closed at the next line
+}
+
+func serve(t testing.TB, args ...string) *service {
+	t.Helper()
+	s := &service{cmd: exec.Command(filepath.Join(built, "lifeboat"), append([]string{"run"}, args...)...), gone: make(chan struct{}), more: make(chan struct{})}
+	stderr, err := s.cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		defer close(s.gone)
+		for lines := bufio.NewScanner(stderr); lines.Scan(); {
+			s.mu.Lock()
+			s.log = append(s.log, lines.Text())
+			close(s.more)
+			s.more = make(chan struct{})
+			s.mu.Unlock()
+		}
+		_ = s.cmd.Wait() // how it ended is asked for later
+	}()
+	t.Cleanup(func() {
+		_ = s.cmd.Process.Kill()
+		<-s.gone
+		if t.Failed() {
+			t.Logf("the log of lifeboat run:\n%s", s.text())
+		}
+	})
+	return s
+}
+
+func (s *service) text() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return strings.Join(s.log, "\n")
+}
+
+// until waits for the nth line that matches all patterns, and returns it.
+func (s *service) until(t testing.TB, nth int, patterns ...string) string {
+	t.Helper()
+	deadline := time.After(3 * time.Minute)
+	for {
+		s.mu.Lock()
+		fit := slices.DeleteFunc(slices.Clone(s.log), func(line string) bool {
+			return slices.ContainsFunc(patterns, func(p string) bool { return !regexp.MustCompile(p).MatchString(line) })
+		})
+		more := s.more
+		s.mu.Unlock()
+		if len(fit) >= nth {
+			return fit[nth-1]
+		}
+		select {
+		case <-more:
+		case <-s.gone:
+			t.Fatalf("lifeboat run ended before %d lines had %q", nth, patterns)
+		case <-deadline:
+			t.Fatalf("waited long enough for %d lines with %q", nth, patterns)
+		}
+	}
+}
+
+// end sends a signal and returns the exit status.
+func (s *service) end(t testing.TB, sig syscall.Signal) int {
+	t.Helper()
+	if err := s.cmd.Process.Signal(sig); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-s.gone:
+	case <-time.After(3 * time.Minute):
+		t.Fatalf("%s did not end it", sig)
+	}
+	return s.cmd.ProcessState.ExitCode()
+}
+
+// site is a folder with keys, a bucket and a configuration.
+type site struct {
+	dir, bucket, config string
+	keys                keys
+}
+
+func newSite(t testing.TB) *site {
+	t.Helper()
+	s := &site{dir: t.TempDir(), keys: newKeys(t)}
+	s.bucket, s.config = filepath.Join(s.dir, "bucket"), filepath.Join(s.dir, "lifeboat.yaml")
+	if err := os.Mkdir(s.bucket, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// configure writes the configuration: each cluster is its name, its endpoint and the rest of its keys.
+func (s *site) configure(t testing.TB, clusters ...[3]string) {
+	t.Helper()
+	text := "clusters:\n"
+	for _, c := range clusters {
+		text += fmt.Sprintf("  - {name: %s, endpoints: [%q], sinks: [here], %s}\n", c[0], c[1], c[2])
+	}
+	text += fmt.Sprintf("sinks:\n  here: {url: \"file://%s\"}\nencryption: {recipients-file: %s, identity: [%s]}\n", s.bucket, s.keys.recipients, s.keys.identity)
+	if err := os.WriteFile(s.config, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (s *site) backups(t testing.TB, cluster string) (ids []string) {
+	t.Helper()
+	var l struct {
+		Backups []struct {
+			ID string `json:"id"`
+		} `json:"backups"`
+	}
+	decode(t, lifeboat(t, "list", "--sink", "file://"+s.bucket, "--cluster", cluster, "-o", "json").must(t, 0).stdout, &l)
+	for _, b := range l.Backups {
+		ids = append(ids, b.ID)
+	}
+	return ids
+}
+
+// TestServiceDoesEveryJobOfEveryCluster lets a service back up, verify, rehearse and prune one real cluster beside one that is gone, takes a third into
+// its configuration, and starts it again.
+func TestServiceDoesEveryJobOfEveryCluster(t *testing.T) {
+	t.Parallel()
+	first := lab.StartCluster(t, lab.ClusterOptions{Version: "3.6", Members: 1})
+	third := lab.StartCluster(t, lab.ClusterOptions{Version: "3.5", Members: 1})
+	if _, err := kubedata.Fill(t.Context(), first.Client(t), kubedata.Options{Keys: 100, Seed: 21}); err != nil {
+		t.Fatal(err)
+	}
+	var good, bad atomic.Int64
+	watcher := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		map[string]*atomic.Int64{"/good": &good, "/bad": &bad}[r.URL.Path].Add(1)
+	}))
+	t.Cleanup(watcher.Close)
+	site := newSite(t)
+	heart := fmt.Sprintf("heartbeat: {success: %s/good, fail: %s/bad}", watcher.URL, watcher.URL)
+	jobs := `verify: {schedule: "0 3 * * *", sample: 10%}, rehearse: {schedule: "0 4 1 1 *", members: 1}`
+	one := [3]string{"first", first.Endpoints()[0], `schedule: "@every 2s", prune: {schedule: "@every 3s"}, retention: {last: 2, floor: 1}, ` + jobs + ", " + heart}
+	two := [3]string{"gone", "http://127.0.0.1:1", `schedule: "@every 2s", ` + heart}
+	site.configure(t, one, two)
+
+	s := serve(t, "--config", site.config, "--parallel", "3")
+	s.until(t, 2, `msg="job failed"`, `cluster=gone job=backup`, `outcome="etcd unreachable, unhealthy or forbidden" code=4`, `hint=`)
+	s.until(t, 1, `msg="job done"`, `cluster=first job=verify`)
+	s.until(t, 1, `msg="job done"`, `cluster=first job=rehearse`)
+	s.until(t, 8, `msg="job done"`, `cluster=first job=backup`, `code=0`)
+	s.until(t, 1, `removed [1-9]\d* backups`, `cluster=first job=prune`)
+	if good.Load() < 8 || bad.Load() < 2 {
+		t.Errorf("%d good heartbeats and %d bad ones", good.Load(), bad.Load())
+	}
+	// The job's own lines say whose they are.
+	s.until(t, 1, `msg=phase phase=read-back cluster=first job=backup$`)
+
+	site.configure(t, one, two, [3]string{"third", third.Endpoints()[0], `schedule: "61 * * * *"`})
+	hangUp(t, s)
+	s.until(t, 1, `mistake in the configuration`, `third`, `61`)
+	s.until(t, 1, `not taken, and the one from before goes on`)
+	site.configure(t, one, [3]string{"third", third.Endpoints()[0], `schedule: "@daily"`})
+	hangUp(t, s)
+	s.until(t, 1, `configuration taken`)
+	s.until(t, 1, `msg="job done"`, `cluster=third job=backup`)
+	if code := s.end(t, syscall.SIGTERM); code != 0 {
+		t.Errorf("exit %d after everything was done", code)
+	}
+	s.mu.Lock()
+	if !strings.Contains(s.log[len(s.log)-1], "nothing was left running") {
+		t.Errorf("the last line is %s", s.log[len(s.log)-1])
+	}
+	s.mu.Unlock()
+
+	ids := site.backups(t, "first")
+	if len(ids) < 2 || len(site.backups(t, "third")) != 1 {
+		t.Errorf("there are the backups %v and %v", ids, site.backups(t, "third"))
+	}
+	lifeboat(t, "verify", "latest", "--deep", "--cluster", "first", "--sink", "file://"+site.bucket, "--identity", site.keys.identity).must(t, 0)
+	lifeboat(t, "list", "--cluster", "gone", "--sink", "file://"+site.bucket).must(t, 0)
+
+	// What is in the sinks is not done again because the process is another.
+	again := serve(t, "--config", site.config)
+	again.until(t, 1, `job not needed`, `cluster=third job=backup`)
+	again.until(t, 1, `job not needed`, `cluster=first job=verify`)
+	again.until(t, 1, `job not needed`, `cluster=first job=rehearse`)
+	if code := again.end(t, syscall.SIGINT); code != 0 {
+		t.Errorf("exit %d after SIGINT", code)
+	}
+}
+
+func hangUp(t *testing.T, s *service) {
+	t.Helper()
+	if err := s.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestServiceStoppedAtAnyMomentLeavesNothingHalfMade stops services that back up, at random moments and without a grace period: 100 with LIFEBOAT_TEST_LONG=1,
+// 10 otherwise. Each ends by itself, and afterwards the bucket lists only backups that `verify --deep` accepts.
+func TestServiceStoppedAtAnyMomentLeavesNothingHalfMade(t *testing.T) {
+	t.Parallel()
+	times := 10
+	if lab.Long() {
+		times = 100
+	}
+	k := startKillable(t)
+	config := filepath.Join(k.dir, "lifeboat.yaml")
+	text := fmt.Sprintf("clusters: [{name: default, endpoints: [%q], sinks: [here], schedule: \"@every 1s\"}]\nsinks: {here: {url: %q}}\nencryption: {recipients-file: %s}\n",
+		k.args[slices.Index(k.args, "--endpoints")+1], k.sink, k.keys.recipients)
+	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	start := func(grace string) *service {
+		return serve(t, "--config", config, "--spool-dir", k.spool, "--grace", grace)
+	}
+	usual := time.Now()
+	s := start("3m")
+	s.until(t, 1, "msg=phase phase=save")
+	began := time.Now()
+	if code := s.end(t, syscall.SIGTERM); code != 0 || !strings.Contains(s.text(), `msg="job done"`) {
+		t.Fatalf("exit %d of a service that had time to finish", code)
+	}
+	long := time.Since(usual)
+	t.Logf("a backup takes some %s, of which %s after SIGTERM", long, time.Since(began))
+
+	random := rand.New(rand.NewPCG(20261126, uint64(times)))
+	codes, slowest := map[int]int{}, time.Duration(0)
+	for range times {
+		s := start("0s")
+		s.until(t, 1, "msg=serving")
+		time.Sleep(time.Duration(random.Float64() * float64(long)))
+		sent := time.Now()
+		code := s.end(t, syscall.SIGTERM)
+		slowest = max(slowest, time.Since(sent))
+		codes[code]++
+		if code == 143 && !strings.Contains(s.text(), "lifeboat: error: interrupted by terminated: jobs that were not done within --grace were given up") {
+			t.Errorf("it does not say what is left:\n%s", s.text())
+		}
+	}
+	lab.Report(t, "%d services stopped at random moments: %d gave up a job, %d had nothing to give up; the slowest took %s", times, codes[143], codes[0], slowest.Round(time.Millisecond))
+	if codes[143] == 0 || codes[143]+codes[0] != times {
+		t.Errorf("they ended with %v", codes)
+	}
+	if slowest > 5*time.Second {
+		t.Errorf("one took %s to stop", slowest)
+	}
+	k.everyListedBackupIsWhole(t)
+	k.noPlaintext(t)
+}
