@@ -69,7 +69,7 @@ type sinkConfig struct {
 }
 
 // readConfig reads and checks a configuration file. A key it does not know is an error with the line: a misspelt
-// `recipients-fle` must not become a backup without encryption.
+// `recipients-fle` must not become a backup without encryption. What it could read is returned even if the check fails.
 func readConfig(path string) (*configFile, error) {
 	data, err := os.ReadFile(path)
 	if err != nil {

@@ -126,8 +126,11 @@ func (s *service) reloads(ctx context.Context, hangup <-chan os.Signal) {
 // load reads the configuration and makes jobs of it, or tells everything that is wrong with it.
 func (s *service) load(ctx context.Context) (jobs []scheduler.Job, wrong []error, err error) {
 	c, err := readConfig(s.config)
-	if err != nil {
+	switch {
+	case c == nil:
 		return nil, nil, err
+	case err != nil: // it can be read, so the rest of what is wrong is told, too
+		wrong = append(wrong, err)
 	}
 	for i := range c.Clusters {
 		if err := c.Clusters[i].check(); err != nil {

@@ -23,34 +23,57 @@ type examination struct {
 	alike   []int
 }
 
-// take examines one job. A store that cannot be used may be there when it is needed, and is no mistake; a directory that is not there is told.
+// take examines one job, unless its sinks are unknown, which is told already. No store is asked; a directory that is not there may be
+// when it is needed, as the commands have it, too.
 func (x *examination) take(ctx context.Context, t task) {
+	for _, name := range t.cluster.Sinks {
+		if x.file.Sinks[name].URL == "" {
+			return
+		}
+	}
 	g := &global{streams: streams{in: x.service.g.in, out: io.Discard, err: io.Discard}, now: x.service.g.now} // warnings come with every run
 	d := t.build(ctx, x.service, g, x.file, t.cluster)
 	d.flags.loaded = x.loaded
 	err := d.check()
 	x.loaded = d.flags.loaded
-	if err == nil {
-		return
+	seen := map[string]bool{}
+	for _, e := range parts(err) {
+		text := e.Error()
+		at, known := x.told[text]
+		switch {
+		case seen[text]:
+		case known:
+			x.alike[at]++
+		default:
+			x.told[text] = len(x.found)
+			x.found, x.alike = append(x.found, mistake{t.where(), e}), append(x.alike, 0)
+		}
+		seen[text] = true
 	}
-	text := err.Error()
-	at, known := x.told[text]
-	if known {
-		x.alike[at]++
-		return
-	}
-	x.told[text] = len(x.found)
-	x.found, x.alike = append(x.found, mistake{t.where(), err}), append(x.alike, 0)
 }
 
-// mistakes are what was found, and what may mend itself is only warned about.
+// parts takes apart what errors.Join put together, and nothing else.
+func parts(err error) (all []error) {
+	joined, ok := err.(interface{ Unwrap() []error })
+	switch {
+	case err == nil:
+	case !ok, errors.Join(joined.Unwrap()...).Error() != err.Error():
+		all = []error{err}
+	default:
+		for _, e := range joined.Unwrap() {
+			all = append(all, parts(e)...)
+		}
+	}
+	return all
+}
+
+// mistakes are what was found; of what may mend itself it only warns.
 func (x *examination) mistakes() (all []error) {
 	for i, m := range x.found {
 		if n := x.alike[i]; n > 0 {
 			m.where += fmt.Sprintf(" and %d more", n)
 		}
-		var sink *sinks.Error
-		if errors.As(m.error, &sink) {
+		if errors.Is(m.error, sinks.ErrNoBucket) {
 			x.service.g.warnf("%s", oneLine(m.Error()))
 			continue
 		}

@@ -16,7 +16,7 @@ type duty struct {
 	flags *flags
 	cmd   *cobra.Command
 
-	check func() error // finds everything that can be wrong before anybody is asked for anything
+	check func() error // finds everything that can be wrong before anybody is asked for anything, and tells all of it
 	do    func() error
 
 	// evidence is when the newest success that a backup tells of began; zero for none. Nil where nothing in a sink tells of it.
@@ -40,11 +40,10 @@ func backupJob(ctx context.Context, s *service, g *global, c *configFile, k *clu
 	return duty{
 		flags: &f.flags, cmd: cmd,
 		check: func() error {
-			o, err := f.options(g, cmd)
-			if err != nil {
-				return err
-			}
-			return o.Etcd.Check()
+			_, all := f.options(g, cmd)
+			_, to := f.recipients(g.streams)
+			_, by := f.signers(catalog.Trust{})
+			return errors.Join(all, to, by, f.checkEtcd())
 		},
 		do: func() error {
 			o, err := f.options(g, cmd)
@@ -64,6 +63,27 @@ func backupJob(ctx context.Context, s *service, g *global, c *configFile, k *clu
 	}
 }
 
+// checkEtcd looks at the files and addresses of the members, which options does not.
+func (f *backupFlags) checkEtcd() error {
+	from, err := f.source()
+	if err != nil {
+		return err
+	}
+	return from.Check()
+}
+
+// checkKeys looks whether there are keys where backups are to be opened.
+func (f *flags) checkKeys(ctx context.Context, g *global, opens bool) error {
+	switch {
+	case !opens:
+		return nil
+	case len(f.identities) == 0 && f.encryption != "none":
+		return &usageError{"backups are sealed, and no identity is given that opens them", "name its file under `encryption: {identity: […]}`, or do this where it may lie"}
+	}
+	_, err := f.keys(ctx, g.streams)
+	return err
+}
+
 func verifyingJob(ctx context.Context, s *service, g *global, c *configFile, k *clusterConfig) duty {
 	f := &verifyFlags{}
 	cmd := f.command(g)
@@ -77,11 +97,9 @@ func verifyingJob(ctx context.Context, s *service, g *global, c *configFile, k *
 	return duty{
 		flags: &f.flags, cmd: cmd,
 		check: func() error {
-			if _, err := f.share(nil); err != nil {
-				return err
-			}
-			_, _, err := f.prepare(ctx, g, cmd)
-			return err
+			_, share := f.share(nil)
+			_, _, all := f.prepare(ctx, g, cmd)
+			return errors.Join(share, all, f.checkKeys(ctx, g, f.deep))
 		},
 		do: func() error {
 			v, results, err := f.look(g, cmd, nil)
@@ -115,21 +133,11 @@ func rehearsalJob(ctx context.Context, s *service, g *global, c *configFile, k *
 	return duty{
 		flags: &f.flags, cmd: cmd,
 		check: func() error {
-			if err := errors.Join(f.checkNumbers(), findBinaries(f.etcdBinaries)); err != nil {
-				return err
+			b, all := f.bucket(ctx, g, cmd)
+			if all == nil {
+				_, all = f.reporter(&f.flags, g, b)
 			}
-			b, err := f.bucket(ctx, g, cmd)
-			if err != nil {
-				return err
-			}
-			if len(f.identities) == 0 && f.encryption != "none" {
-				return &usageError{"backups are sealed, and no identity is given that opens them", "name its file under `encryption: {identity: […]}`, or rehearse where it may lie"}
-			}
-			if _, err := f.keys(ctx, g.streams); err != nil {
-				return err
-			}
-			_, err = f.reporter(&f.flags, g, b)
-			return err
+			return errors.Join(f.checkNumbers(), findBinaries(f.etcdBinaries), all, f.checkKeys(ctx, g, true))
 		},
 		do:       func() error { return f.run(g, cmd, "latest") },
 		evidence: newest(catalog.ReportRehearse, func(r catalog.Report) bool { return r.OK }),
@@ -144,10 +152,8 @@ func pruningJob(ctx context.Context, s *service, g *global, c *configFile, k *cl
 	return duty{
 		flags: &f.flags, cmd: cmd,
 		check: func() error {
-			if _, err := f.bucket(ctx, g, cmd); err != nil {
-				return err
-			}
-			return f.rules(cmd)
+			_, all := f.bucket(ctx, g, cmd)
+			return errors.Join(all, f.rules(cmd))
 		},
 		do: func() error { return f.run(g, cmd) },
 	}
