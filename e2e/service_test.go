@@ -217,6 +217,39 @@ func TestServiceDoesEveryJobOfEveryCluster(t *testing.T) {
 	}
 }
 
+// TestServiceLetsSpoolsWaitForRoom gives three backups room for one.
+func TestServiceLetsSpoolsWaitForRoom(t *testing.T) {
+	t.Parallel()
+	c := lab.StartCluster(t, lab.ClusterOptions{Version: "3.6", Members: 1})
+	site := newSite(t)
+	names := []string{"one", "two", "three"}
+	var clusters [][3]string
+	for _, name := range names {
+		clusters = append(clusters, [3]string{name, c.Endpoints()[0], `schedule: "@every 1s"`})
+	}
+	site.configure(t, clusters...)
+	s := serve(t, "--config", site.config, "--parallel", "3", "--spool-budget", "1KiB")
+	for _, name := range names {
+		s.until(t, 3, `msg="job done"`, "cluster="+name)
+	}
+	if code := s.end(t, syscall.SIGTERM); code != 0 {
+		t.Errorf("exit %d", code)
+	}
+	holds := ""
+	for line := range strings.Lines(s.text()) {
+		m := regexp.MustCompile(`msg=phase phase=(save|commit) cluster=(\S+)`).FindStringSubmatch(line)
+		switch {
+		case m == nil:
+		case m[1] == "commit":
+			holds = ""
+		case holds != "":
+			t.Fatalf("%s saves while the room is %s's:\n%s", m[2], holds, s.text())
+		default:
+			holds = m[2]
+		}
+	}
+}
+
 func hangUp(t *testing.T, s *service) {
 	t.Helper()
 	if err := s.cmd.Process.Signal(syscall.SIGHUP); err != nil {

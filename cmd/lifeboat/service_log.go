@@ -53,6 +53,8 @@ func (l *labelled) line(text string) {
 		_, _ = io.WriteString(l.to, text+l.label) // nobody is left to tell
 	case strings.HasPrefix(text, "lifeboat: warning: "):
 		l.log.Warn(strings.TrimPrefix(text, "lifeboat: warning: "))
+	case strings.HasPrefix(text, "lifeboat: error: "):
+		l.log.Error(strings.TrimPrefix(text, "lifeboat: error: "))
 	default:
 		l.log.Info(strings.TrimPrefix(text, "lifeboat: "))
 	}
