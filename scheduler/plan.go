@@ -46,6 +46,7 @@ type entry struct {
 type running struct {
 	Event
 	entry  *entry
+	urgent bool
 	cancel context.CancelCauseFunc
 }
 
@@ -164,8 +165,15 @@ func (p *plan) wait(e *entry, slot, since time.Time, ask bool) {
 	p.waiting = slices.Insert(p.waiting, at, e)
 }
 
-// byTurn orders those that wait: who was to begin earlier; at the same time all first jobs of clusters before all second ones.
+// byTurn orders those that wait: the urgent before the others; then who was to begin earlier; at the same time all first jobs of clusters before all
+// second ones.
 func byTurn(a, b *entry) int {
+	if a.Urgent != b.Urgent {
+		if a.Urgent {
+			return -1
+		}
+		return 1
+	}
 	return cmp.Or(a.since.Compare(b.since), cmp.Compare(a.rank, b.rank), cmp.Compare(a.order, b.order))
 }
 
@@ -173,7 +181,7 @@ func byTurn(a, b *entry) int {
 func (p *plan) begin(ctx context.Context, now time.Time) {
 	for i := 0; i < len(p.waiting) && len(p.running) < p.Parallel; {
 		e := p.waiting[i]
-		if p.running[e.Cluster] != nil {
+		if p.running[e.Cluster] != nil || !e.Urgent && p.patient() >= max(p.Parallel-1, 1) {
 			i++
 			continue
 		}
@@ -182,9 +190,19 @@ func (p *plan) begin(ctx context.Context, now time.Time) {
 	}
 }
 
+// patient counts what runs and is not urgent: rehearsals of many clusters, which take minutes each, must not be in the way of every backup.
+func (p *plan) patient() (n int) {
+	for _, r := range p.running {
+		if !r.urgent {
+			n++
+		}
+	}
+	return n
+}
+
 func (p *plan) start(ctx context.Context, e *entry, now time.Time) {
 	ctx, cancel := context.WithCancelCause(ctx)
-	r := &running{entry: e, cancel: cancel, Event: Event{Cluster: e.Cluster, Job: e.Name, Slot: e.missed, Waited: max(now.Sub(e.since), 0)}}
+	r := &running{entry: e, urgent: e.Urgent, cancel: cancel, Event: Event{Cluster: e.Cluster, Job: e.Name, Slot: e.missed, Waited: max(now.Sub(e.since), 0)}}
 	p.running[e.Cluster] = r
 	if !e.slot.After(now) { // late as it is, it is late enough for this slot, too, whose job was to begin after the slot
 		e.plan(now)

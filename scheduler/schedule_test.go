@@ -67,7 +67,9 @@ func TestSlotsAroundAChangeOfTheClock(t *testing.T) {
 
 // TestSlotsOfAYearAreThoseOfTheClockOnTheWall compares with the slow and plain way: look at the clock on the wall every minute of the year.
 func TestSlotsOfAYearAreThoseOfTheClockOnTheWall(t *testing.T) {
-	for _, zone := range zones() {
+	t.Parallel()
+	// In Santiago and Cairo clocks jump over midnight, in Casablanca they are set back for the month of Ramadan.
+	for _, zone := range append(zones(), "America/Santiago", "Africa/Cairo", "Africa/Casablanca") {
 		began := moment(t, "2026-01-01T00:00:00Z")
 		wall := watchWall(t, zone, began, moment(t, "2027-01-01T00:00:00Z"))
 		for _, text := range []string{"0 0 * * *", "44 1 * * *", "0 2 * * *", "30 2 * * *", "0 3 * * *", "59 23 * * *", "10 */2 * * *", "5 * * * *", "*/20 * * * *", "* 2 * * *"} {

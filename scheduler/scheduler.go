@@ -20,6 +20,7 @@ type Job struct {
 	Name     string
 	Schedule Schedule
 	Jitter   time.Duration // how much later than its slot it may begin; how much it is, its cluster and name decide
+	Urgent   bool          // it goes before those that are not, and of the places for jobs one is kept for such
 	Timeout  time.Duration // its context ends after so long, with a *TimeoutError as the cause; 0: never
 
 	// Run does it.
@@ -48,7 +49,7 @@ type Event struct {
 
 // Options are what holds for all jobs.
 type Options struct {
-	Parallel int           // how many jobs run at once; less than 1 means 1
+	Parallel int           // how many jobs run at once, one of them an urgent one unless it is 1; less than 1 means 1
 	Grace    time.Duration // how long jobs that run may go on after the end of Run's context
 	// Observe is told of every event, one after the other. Nothing is planned before it returns.
 	Observe func(Event)

@@ -98,6 +98,23 @@ func TestTheBoundHoldsOverAllClustersAndWhoWaitsLongestIsNext(t *testing.T) {
 	})
 }
 
+func TestAPlaceIsKeptForWhatIsUrgentWhichGoesFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d, _ := during(t, scheduler.Options{Parallel: 2}, 59*time.Minute, func(d *diary) []scheduler.Job {
+			urgent := func(cluster, spec string) scheduler.Job {
+				j := d.job(cluster, "backup", spec, 5*time.Minute)
+				j.Urgent = true
+				return j
+			}
+			return []scheduler.Job{
+				d.job("a", "rehearse", "10 * * * *", 20*time.Minute), d.job("b", "rehearse", "11 * * * *", 20*time.Minute),
+				urgent("c", "12 * * * *"), urgent("d", "13 * * * *"), urgent("e", "28 * * * *"), urgent("f", "29 * * * *"),
+			}
+		}, nil)
+		d.is("10 a/rehearse", "12 c/backup", "17 d/backup", "28 e/backup", "30 f/backup", "33 b/rehearse", "59 over")
+	})
+}
+
 func TestAtTheStartOnlyWhatWasMissedRuns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d, _ := during(t, scheduler.Options{Parallel: 10}, 40*time.Minute, func(d *diary) []scheduler.Job {

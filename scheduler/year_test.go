@@ -21,6 +21,7 @@ const (
 // TestAYearOfAHundredClusters lives through a year with changes of the clock, restarts, outages and jobs that take hours. Every slot is served once,
 // or made up for once as soon as nothing was in its way; never do two jobs of a cluster run at once, nor more than the bound.
 func TestAYearOfAHundredClusters(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		began := time.Now()
@@ -46,6 +47,8 @@ type world struct {
 	runs      map[string][]time.Time // beginnings of those that succeeded
 	busy      map[string][]span      // by cluster
 	full      []span                 // when the bound was reached
+	patient   []span                 // when it was reached for all that is not urgent
+	others    int                    // of those that run
 	down      []span
 	now       map[string]bool // clusters for which a job runs
 	fresh     int
@@ -77,8 +80,8 @@ func (w *world) add(cluster, name, zone, spec string, jitter time.Duration) {
 	id := cluster + "/" + name
 	w.specs[id] = spec
 	j := scheduler.Job{
-		Cluster: cluster, Name: name, Schedule: schedule(w.t, spec, zone), Jitter: jitter,
-		Run: func(ctx context.Context) error { return w.work(ctx, cluster, id) },
+		Cluster: cluster, Name: name, Schedule: schedule(w.t, spec, zone), Jitter: jitter, Urgent: name == "backup",
+		Run: func(ctx context.Context) error { return w.work(ctx, cluster, id, name == "backup") },
 	}
 	if name != "prune" {
 		j.Last = func(context.Context) (time.Time, bool) {
@@ -91,7 +94,7 @@ func (w *world) add(cluster, name, zone, spec string, jitter time.Duration) {
 }
 
 // work takes some seconds, and now and then hours.
-func (w *world) work(ctx context.Context, cluster, id string) error {
+func (w *world) work(ctx context.Context, cluster, id string, urgent bool) error {
 	w.mu.Lock()
 	began := time.Now()
 	if w.now[cluster] {
@@ -103,6 +106,14 @@ func (w *world) work(ctx context.Context, cluster, id string) error {
 	}
 	if len(w.now) == parallel {
 		w.full = append(w.full, span{from: began})
+	}
+	if !urgent {
+		if w.others++; w.others == parallel-1 {
+			w.patient = append(w.patient, span{from: began})
+		}
+		if w.others > parallel-1 {
+			w.t.Errorf("no place is kept for backups at %s", began)
+		}
 	}
 	takes := time.Duration(1+w.random.IntN(20)) * time.Second
 	if w.random.IntN(1000) == 0 {
@@ -121,6 +132,12 @@ func (w *world) work(ctx context.Context, cluster, id string) error {
 	defer w.mu.Unlock()
 	if len(w.now) == parallel {
 		w.full[len(w.full)-1].to = time.Now()
+	}
+	if !urgent {
+		if w.others == parallel-1 {
+			w.patient[len(w.patient)-1].to = time.Now()
+		}
+		w.others--
 	}
 	delete(w.now, cluster)
 	w.busy[cluster] = append(w.busy[cluster], span{began, time.Now()})
@@ -159,9 +176,13 @@ func (w *world) judge(began, ends time.Time) {
 	served, late, obstacles := 0, 0, map[string][]span{}
 	for cluster, busy := range w.busy {
 		obstacles[cluster] = merged(slices.Concat(busy, w.down, w.full))
+		obstacles[cluster+"/patient"] = merged(slices.Concat(busy, w.down, w.full, w.patient))
 	}
 	for _, j := range w.jobs {
-		id := j.Cluster + "/" + j.Name
+		id, in := j.Cluster+"/"+j.Name, j.Cluster
+		if !j.Urgent {
+			in += "/patient"
+		}
 		slots, runs := walls[j.Schedule.Zone()].slots(w.specs[id]), w.runs[id]
 		for i := 1; i < len(runs); i++ {
 			if !slices.ContainsFunc(slotsAfter(slots, runs[i-1]), func(s time.Time) bool { return !s.After(runs[i]) }) && runs[i].Before(ends) {
@@ -178,7 +199,7 @@ func (w *world) judge(began, ends time.Time) {
 			if runs[at].After(slot.Add(j.Jitter)) {
 				late++
 			}
-			if idle := uncovered(slot.Add(j.Jitter), runs[at], obstacles[j.Cluster]); idle > time.Second && j.Last != nil {
+			if idle := uncovered(slot.Add(j.Jitter), runs[at], obstacles[in]); idle > time.Second && j.Last != nil {
 				w.t.Errorf("%s: the slot at %s was served at %s although nothing was in its way for %s", id, slot, runs[at], idle)
 			}
 		}

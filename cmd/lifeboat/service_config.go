@@ -85,7 +85,7 @@ func (c *configFile) tasks() (all []task) {
 
 // scheduled makes a job of a task, without what it does.
 func (t task) scheduled() (scheduler.Job, error) {
-	j := scheduler.Job{Cluster: t.cluster.Name, Name: t.name, Jitter: t.cluster.Jitter, Timeout: t.timeout}
+	j := scheduler.Job{Cluster: t.cluster.Name, Name: t.name, Jitter: t.cluster.Jitter, Timeout: t.timeout, Urgent: t.name == "backup"}
 	if t.schedule == "" {
 		return j, &usageError{"it has no schedule", "write one like \"0 3 * * *\", or leave the block out"}
 	}
