@@ -253,6 +253,41 @@ func TestServiceLetsSpoolsWaitForRoom(t *testing.T) {
 	}
 }
 
+// TestServiceKeepsOneSetOfConnectionsToAStore counts what a service has open after some jobs, and after many more.
+func TestServiceKeepsOneSetOfConnectionsToAStore(t *testing.T) {
+	t.Parallel()
+	c := lab.StartCluster(t, lab.ClusterOptions{Version: "3.6", Members: 1})
+	minio := lab.StartMinIO(t)
+	k := newKeys(t)
+	config := filepath.Join(t.TempDir(), "lifeboat.yaml")
+	text := "clusters:\n"
+	for i := range 8 {
+		text += fmt.Sprintf("  - {name: c%d, endpoints: [%q], sinks: [there], schedule: \"@every 1s\"}\n", i, c.Endpoints()[0])
+	}
+	text += fmt.Sprintf("sinks: {there: {url: \"s3://%s/etcd?region=%s&endpoint=%s\", credentials-file: %s}}\nencryption: {recipients-file: %s}\n",
+		minio.Bucket(t), lab.Region, minio.URL, minio.CredentialsFile, k.recipients)
+	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := serve(t, "--config", config)
+	openAfter := func(jobs int) int {
+		s.until(t, jobs, `msg="job done"`)
+		files, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", s.cmd.Process.Pid))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(files)
+	}
+	few, many := openAfter(10), openAfter(50)
+	lab.Report(t, "a service has %d files open after 10 backups into a bucket, and %d after 50", few, many)
+	if many > few+20 {
+		t.Errorf("%d files are open after 10 jobs, and %d after 50", few, many)
+	}
+	if code := s.end(t, syscall.SIGTERM); code != 0 {
+		t.Errorf("exit %d", code)
+	}
+}
+
 func hangUp(t *testing.T, s *service) {
 	t.Helper()
 	if err := s.cmd.Process.Signal(syscall.SIGHUP); err != nil {

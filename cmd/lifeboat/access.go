@@ -11,7 +11,6 @@ import (
 
 	"github.com/lifeboat-dr/lifeboat/catalog"
 	"github.com/lifeboat-dr/lifeboat/crypto"
-	"github.com/lifeboat-dr/lifeboat/sinks/open"
 	"github.com/lifeboat-dr/lifeboat/snapshot"
 )
 
@@ -35,7 +34,7 @@ func (f *flags) bucket(ctx context.Context, g *global, cmd *cobra.Command) (*buc
 	}
 	b := &bucket{cluster: f.cluster}
 	for _, p := range places {
-		s, err := orAbsent(open.URL(ctx, p.url, p.options(g)))
+		s, err := f.opened.open(ctx, g, p)
 		if err != nil {
 			return nil, err
 		}
@@ -55,11 +54,6 @@ func (f *flags) bucket(ctx context.Context, g *global, cmd *cobra.Command) (*buc
 	}
 	b.trust.AcceptUnsigned = f.acceptUnsigned
 	return b, nil
-}
-
-// options are what goes with opening a place.
-func (p sinkPlace) options(g *global) open.Options {
-	return open.Options{CredentialsFile: p.credentialsFile, CAFile: p.caFile, Log: g.logger()}
 }
 
 func trustOf(path string) (catalog.Trust, error) {

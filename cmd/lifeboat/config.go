@@ -31,6 +31,8 @@ type configFile struct {
 		KeyFile         string `yaml:"key-file"`
 		TrustedKeysFile string `yaml:"trusted-keys-file"`
 	} `yaml:"signing"`
+
+	stores opened // while a service goes by this file
 }
 
 type clusterConfig struct {

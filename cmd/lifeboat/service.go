@@ -132,6 +132,7 @@ func (s *service) load(ctx context.Context) (jobs []scheduler.Job, wrong []error
 	case err != nil: // it can be read, so the rest of what is wrong is told, too
 		wrong = append(wrong, err)
 	}
+	c.stores.log = s.g.logger()
 	for i := range c.Clusters {
 		if err := c.Clusters[i].check(); err != nil {
 			wrong = append(wrong, mistake{fmt.Sprintf("cluster %q", c.Clusters[i].Name), err})

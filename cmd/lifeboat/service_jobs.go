@@ -23,12 +23,13 @@ type duty struct {
 	evidence func(catalog.Entry) time.Time
 }
 
-// A builder makes the duty of a cluster. It is made anew for every run, as a process would be: renewed certificates and keys count at the next one.
+// A builder makes the duty of a cluster. It is made anew for every run, as a process would be: renewed certificates and keys count at the next one. Only
+// the stores stay open, until the configuration is read again; they renew their credentials themselves.
 type builder func(ctx context.Context, s *service, g *global, c *configFile, k *clusterConfig) duty
 
 // settled gives the flags of a command what stands in the configuration in their place.
 func (s *service) settled(ctx context.Context, f *flags, cmd *cobra.Command, c *configFile, k *clusterConfig) {
-	f.config, f.read, f.cluster, f.unattended = s.config, c, k.Name, true
+	f.config, f.read, f.cluster, f.unattended, f.opened = s.config, c, k.Name, true, &c.stores
 	cmd.SetContext(ctx)
 }
 
