@@ -52,6 +52,10 @@ type Options struct {
 	Stall         time.Duration // less than 64 KiB in this long is a stall; 0 means 30 s
 	PreUpgrade    bool          // say in the manifest that it was taken just before an upgrade
 
+	// Reserve is told, before the first byte is spooled, how many there may be; it may wait until there is room, and what it returns is called
+	// at the end. Nil: there is nobody to share the folder with.
+	Reserve func(ctx context.Context, bytes int64) (release func(), err error)
+
 	Tool     string // our version, for the manifest
 	Now      func() time.Time
 	Log      *slog.Logger
@@ -132,6 +136,7 @@ type runner struct {
 	started time.Time
 
 	spool, sealed *snapshot.Spool
+	release       func() // of what Reserve gave
 	cluster       *snapshot.Cluster
 	found         *snapshot.Survey
 	before        catalog.Listing
@@ -182,6 +187,9 @@ func (r *runner) close() {
 		if s != nil {
 			s.Close()
 		}
+	}
+	if r.release != nil {
+		r.release()
 	}
 	if r.cluster != nil {
 		r.cluster.Close()
@@ -238,7 +246,7 @@ func (r *runner) survey(ctx context.Context) (err error) {
 	for _, x := range r.found.Excluded {
 		r.Log.Warn("member is not a source", "endpoint", x.Endpoint, "reason", x.Reason)
 	}
-	if err := r.checkRoom(r.found.Candidates[0].DBSize); err != nil {
+	if err := r.reserve(ctx, r.found.Candidates[0].DBSize); err != nil {
 		return err
 	}
 	if !r.found.Quorum && !r.AllowNoQuorum {
@@ -254,6 +262,16 @@ func (r *runner) survey(ctx context.Context) (err error) {
 		r.Log.Warn("cannot read what a sink holds", "sink", p.Sink, "key", p.Key, "err", p.Err)
 	}
 	return r.avoid()
+}
+
+// reserve waits for room in the spool's folder, and looks whether it is there.
+func (r *runner) reserve(ctx context.Context, size int64) (err error) {
+	if r.Reserve != nil {
+		if r.release, err = r.Reserve(ctx, 2*size); err != nil {
+			return err
+		}
+	}
+	return r.checkRoom(size)
 }
 
 // checkRoom refuses a spool that cannot hold the database, and warns of one that may not hold the sealed file beside it, which can be

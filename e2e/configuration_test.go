@@ -83,13 +83,16 @@ var yamlTag = regexp.MustCompile(`yaml:"([^",]+)"`)
 // TestEveryConfigurationKeyIsInTheExample reads the keys from the source: an example that leaves one out hides it.
 func TestEveryConfigurationKeyIsInTheExample(t *testing.T) {
 	t.Parallel()
-	source, err := os.ReadFile(filepath.Join(repository(t), "cmd/lifeboat/config.go"))
-	if err != nil {
-		t.Fatal(err)
-	}
 	example := onlyYAML(t)
-	keys := yamlTag.FindAllStringSubmatch(string(source), -1)
-	if len(keys) < 10 {
+	var keys [][]string
+	for _, file := range []string{"config.go", "service_config.go", "heartbeat.go"} {
+		source, err := os.ReadFile(filepath.Join(repository(t), "cmd/lifeboat", file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		keys = append(keys, yamlTag.FindAllStringSubmatch(string(source), -1)...)
+	}
+	if len(keys) < 30 {
 		t.Fatalf("only %d keys were found in the source", len(keys))
 	}
 	for _, key := range keys {
@@ -99,11 +102,4 @@ func TestEveryConfigurationKeyIsInTheExample(t *testing.T) {
 	}
 }
 
-func onlyYAML(t *testing.T) string {
-	t.Helper()
-	all := blocks(t, configurationPage)
-	if len(all) != 1 || all[0].lang != "yaml" {
-		t.Fatalf("%s has %d blocks and not one, of yaml", configurationPage, len(all))
-	}
-	return all[0].text
-}
+func onlyYAML(t *testing.T) string { return onlyBlock(t, configurationPage) }

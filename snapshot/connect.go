@@ -47,6 +47,15 @@ type Config struct {
 	RequestTimeout time.Duration // for each small request; 0 is 5 s
 }
 
+// Check reads the files and the addresses, and asks nobody: what it refuses cannot work, and matches ErrConfig.
+func (cfg Config) Check() error {
+	if _, err := loadAccess(cfg); err != nil {
+		return err
+	}
+	_, err := parseEndpoints(cfg)
+	return err
+}
+
 // A Cluster is a connection of its own to each endpoint that answered: no request ever moves to another member by itself.
 type Cluster struct {
 	links   []*link

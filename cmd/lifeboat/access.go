@@ -12,7 +12,6 @@ import (
 
 	"github.com/lifeboat-dr/lifeboat/catalog"
 	"github.com/lifeboat-dr/lifeboat/crypto"
-	"github.com/lifeboat-dr/lifeboat/sinks/open"
 	"github.com/lifeboat-dr/lifeboat/snapshot"
 )
 
@@ -36,7 +35,7 @@ func (f *flags) bucket(ctx context.Context, g *global, cmd *cobra.Command) (*buc
 	}
 	b := &bucket{cluster: f.cluster}
 	for _, p := range places {
-		s, err := orAbsent(open.URL(ctx, p.url, p.options(g)))
+		s, err := f.opened.open(ctx, g, p)
 		if err != nil {
 			return nil, err
 		}
@@ -56,11 +55,6 @@ func (f *flags) bucket(ctx context.Context, g *global, cmd *cobra.Command) (*buc
 	}
 	b.trust.AcceptUnsigned = f.acceptUnsigned
 	return b, nil
-}
-
-// options are what goes with opening a place.
-func (p sinkPlace) options(g *global) open.Options {
-	return open.Options{CredentialsFile: p.credentialsFile, CAFile: p.caFile, Log: g.logger()}
 }
 
 func trustOf(path string) (catalog.Trust, error) {

@@ -25,8 +25,9 @@ type backupFlags struct {
 	stall         time.Duration
 }
 
-func newBackup(g *global) *cobra.Command {
-	f := &backupFlags{}
+func newBackup(g *global) *cobra.Command { return (&backupFlags{}).command(g) }
+
+func (f *backupFlags) command(g *global) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "backup",
 		Short: "Take one backup, seal it, store it in every sink and read it back",
@@ -81,6 +82,11 @@ func (f *backupFlags) run(g *global, cmd *cobra.Command) error {
 	if err := f.print(g, r); err != nil {
 		return err
 	}
+	return shortfall(g, r)
+}
+
+// shortfall tells what is not as it should be about a committed backup; its error is what keeps it from being done in full.
+func shortfall(g *global, r *backup.Result) error {
 	g.tellSuspect(r)
 	g.tellRecipientsChanged(r)
 	return cmp.Or(missing(r), unvouched(r))

@@ -31,6 +31,8 @@ type configFile struct {
 		KeyFile         string `yaml:"key-file"`
 		TrustedKeysFile string `yaml:"trusted-keys-file"`
 	} `yaml:"signing"`
+
+	stores opened // while a service goes by this file
 }
 
 type clusterConfig struct {
@@ -46,6 +48,8 @@ type clusterConfig struct {
 	Sinks        []string `yaml:"sinks"`
 
 	Retention retentionConfig `yaml:"retention"`
+
+	serviceConfig `yaml:",inline"` // for run
 }
 
 // retentionConfig is what the configuration says of a cluster's retention: the same keys as the flags.
@@ -67,7 +71,7 @@ type sinkConfig struct {
 }
 
 // readConfig reads and checks a configuration file. A key it does not know is an error with the line: a misspelt
-// `recipients-fle` must not become a backup without encryption.
+// `recipients-fle` must not become a backup without encryption. What it could read is returned even if the check fails.
 func readConfig(path string) (*configFile, error) {
 	data, err := os.ReadFile(path)
 	if err != nil {
@@ -106,6 +110,11 @@ func (c *configFile) relativeTo(dir string) {
 		fix(&k.TLS.Cert)
 		fix(&k.TLS.Key)
 		fix(&k.PasswordFile)
+		if k.Rehearse != nil {
+			for i := range k.Rehearse.Etcd {
+				fix(&k.Rehearse.Etcd[i])
+			}
+		}
 	}
 	for name, s := range c.Sinks {
 		fix(&s.CredentialsFile)
@@ -114,31 +123,35 @@ func (c *configFile) relativeTo(dir string) {
 	}
 }
 
+// check finds what is wrong in the file by itself: all of it, so that nobody mends one thing after the other.
 func (c *configFile) check(path string) error {
-	complain := func(format string, args ...any) error {
-		return &usageError{fmt.Sprintf("configuration %s: %s", path, fmt.Sprintf(format, args...)), "docs/configuration.md shows a complete file"}
-	}
+	var wrong []string
+	complain := func(format string, args ...any) { wrong = append(wrong, fmt.Sprintf(format, args...)) }
 	seen := map[string]bool{}
 	for i, k := range c.Clusters {
 		if k.Name == "" {
-			return complain("cluster %d has no name", i+1)
+			complain("cluster %d has no name", i+1)
+			continue
 		}
 		if seen[k.Name] {
-			return complain("two clusters are called %q", k.Name)
+			complain("two clusters are called %q", k.Name)
 		}
 		seen[k.Name] = true
 		for _, s := range k.Sinks {
 			if _, ok := c.Sinks[s]; !ok {
-				return complain("cluster %q names sink %q, which is not under sinks", k.Name, s)
+				complain("cluster %q names sink %q, which is not under sinks", k.Name, s)
 			}
 		}
 	}
-	for name, s := range c.Sinks {
-		if s.URL == "" {
-			return complain("sink %q has no url", name)
+	for _, name := range slices.Sorted(maps.Keys(c.Sinks)) {
+		if c.Sinks[name].URL == "" {
+			complain("sink %q has no url", name)
 		}
 	}
-	return nil
+	if len(wrong) == 0 {
+		return nil
+	}
+	return &usageError{fmt.Sprintf("configuration %s: %s", path, strings.Join(wrong, "; ")), "docs/configuration.md shows a complete file"}
 }
 
 var (
@@ -208,7 +221,10 @@ func (f *flags) settle(cmd *cobra.Command) ([]sinkPlace, error) {
 	c, k := &configFile{}, &clusterConfig{}
 	if f.config != "" {
 		var err error
-		if c, err = readConfig(f.config); err != nil {
+		if c = f.read; c == nil {
+			c, err = readConfig(f.config)
+		}
+		if err != nil {
 			return nil, err
 		}
 		if k, err = c.cluster(f.cluster); err != nil {

@@ -12,6 +12,7 @@ import (
 	"github.com/lifeboat-dr/lifeboat/internal/demo"
 	"github.com/lifeboat-dr/lifeboat/restore"
 	"github.com/lifeboat-dr/lifeboat/restore/rehearsal"
+	"github.com/lifeboat-dr/lifeboat/scheduler"
 	"github.com/lifeboat-dr/lifeboat/sinks"
 	"github.com/lifeboat-dr/lifeboat/sinks/open"
 	"github.com/lifeboat-dr/lifeboat/snapshot"
@@ -34,6 +35,40 @@ const (
 	exitNotAuthentic = 12  // signature or rollback
 	exitInterrupt    = 130 // SIGINT; SIGTERM is 143
 )
+
+// meaningOf says a code in words.
+func meaningOf(code int) string {
+	switch code {
+	case exitDone:
+		return "done"
+	case exitUsage:
+		return "usage or configuration"
+	case exitPartly:
+		return "partly done"
+	case exitEtcd:
+		return "etcd unreachable, unhealthy or forbidden"
+	case exitSink:
+		return "sink unreachable or forbidden"
+	case exitNoBackup:
+		return "no such backup"
+	case exitDamaged:
+		return "damaged"
+	case exitNoKey:
+		return "no key opens it"
+	case exitRefused:
+		return "refused for safety"
+	case exitRehearsal:
+		return "rehearsal ran and failed"
+	case exitStale:
+		return "stale"
+	case exitNotAuthentic:
+		return "not authentic"
+	}
+	if code > 128 {
+		return "interrupted"
+	}
+	return "unexpected"
+}
 
 // usageError is a mistake in what was asked for; hint says what to write instead.
 type usageError struct{ message, hint string }
@@ -77,6 +112,7 @@ func exitCode(ctx context.Context, err error) int {
 		unsafe  *prune.UnsafeError
 		sink    *sinks.Error
 		late    timedOut
+		overdue *scheduler.TimeoutError
 		stale   *staleError
 		after   *afterwards
 		noRun   *guard.NotRunnableError
@@ -102,7 +138,7 @@ func exitCode(ctx context.Context, err error) int {
 		return exitRehearsal
 	case errors.As(err, &stale):
 		return exitStale
-	case errors.As(err, &late):
+	case errors.As(err, &late), errors.As(err, &overdue):
 		return exitUnexpected // whatever it was waiting for, that need not be at fault
 	case errors.Is(err, catalog.ErrNotAuthentic):
 		return exitNotAuthentic

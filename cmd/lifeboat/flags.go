@@ -19,10 +19,13 @@ type global struct {
 // neither as a flag nor as its LIFEBOAT_ twin is filled from the configuration file.
 type flags struct {
 	config, cluster string
+	read            *configFile // what is in config, where somebody has read it already
+	unattended      bool        // there is nobody to ask for a passphrase
 	output          string
 
-	sinks []string
-	known map[string]sinkConfig // the sinks of the configuration, by name
+	sinks  []string
+	known  map[string]sinkConfig // the sinks of the configuration, by name
+	opened *opened               // of a process that runs many commands; nil otherwise
 
 	endpoints                  []string
 	cacert, cert, key          string

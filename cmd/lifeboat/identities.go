@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 
@@ -11,6 +12,9 @@ import (
 
 	"github.com/lifeboat-dr/lifeboat/crypto"
 )
+
+// errUnattended is why a service asks for no passphrase.
+var errUnattended = errors.New("nobody is there to be asked")
 
 // keys reads the identities, once, and warns about one that others on this machine can read. A passphrase comes from its file or is
 // asked for on the terminal; plugins ask there too.
@@ -41,7 +45,10 @@ func (f *flags) passphrase(ctx context.Context, file string) (string, error) {
 	if f.identityPassphraseFile != "" {
 		return crypto.ReadPassphrase(f.identityPassphraseFile)
 	}
-	tty, err := os.OpenFile("/dev/tty", os.O_RDWR, 0)
+	tty, err := (*os.File)(nil), errUnattended
+	if !f.unattended {
+		tty, err = os.OpenFile("/dev/tty", os.O_RDWR, 0)
+	}
 	if err != nil {
 		return "", &crypto.KeyError{
 			File: file, Reason: "is protected by a passphrase, and there is no terminal to ask for it on",

@@ -17,8 +17,9 @@ type pruneFlags struct {
 	apply  bool
 }
 
-func newPrune(g *global) *cobra.Command {
-	f := &pruneFlags{}
+func newPrune(g *global) *cobra.Command { return (&pruneFlags{}).command(g) }
+
+func (f *pruneFlags) command(g *global) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "prune",
 		Short: "Remove the backups that no rule keeps; without --apply only say which",

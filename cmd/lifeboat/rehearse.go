@@ -25,8 +25,9 @@ type rehearseFlags struct {
 	apiserverArg []string
 }
 
-func newRehearse(g *global) *cobra.Command {
-	f := &rehearseFlags{}
+func newRehearse(g *global) *cobra.Command { return (&rehearseFlags{}).command(g) }
+
+func (f *rehearseFlags) command(g *global) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "rehearse [BACKUP]",
 		Short: "Restore a backup into a throwaway cluster and prove that it equals what was backed up",
@@ -78,12 +79,19 @@ EXIT STATUS
 	return cmd
 }
 
-func (f *rehearseFlags) run(g *global, cmd *cobra.Command, asked string) error {
-	ctx := cmd.Context()
+func (f *rehearseFlags) checkNumbers() error {
 	if f.members < 1 || f.members > 9 {
 		return &usageError{fmt.Sprintf("--members %d makes no cluster", f.members), "use 1, 3 or 5"}
 	}
-	if err := f.files.check(); err != nil {
+	if f.maxAge < 0 {
+		return &usageError{fmt.Sprintf("--max-age %s is negative", f.maxAge), "use a duration such as 26h"}
+	}
+	return nil
+}
+
+func (f *rehearseFlags) run(g *global, cmd *cobra.Command, asked string) error {
+	ctx := cmd.Context()
+	if err := errors.Join(f.checkNumbers(), f.files.check()); err != nil {
 		return err
 	}
 	plan, deps, err := f.plan(ctx, g, cmd, asked)

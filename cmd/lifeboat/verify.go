@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"os"
 	"slices"
@@ -23,10 +24,12 @@ type verifyFlags struct {
 	cross    bool
 	sample   string
 	spoolDir string
+	reserve  func(ctx context.Context, bytes int64) (release func(), err error) // room there, where others need some, too; may be nil
 }
 
-func newVerify(g *global) *cobra.Command {
-	f := &verifyFlags{}
+func newVerify(g *global) *cobra.Command { return (&verifyFlags{}).command(g) }
+
+func (f *verifyFlags) command(g *global) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "verify [BACKUP … | --all | --cross-check]",
 		Short: "Check that backups in the sinks are what was stored there",
@@ -80,64 +83,89 @@ type verifiedJSON struct {
 }
 
 func (f *verifyFlags) run(g *global, cmd *cobra.Command, selectors []string) error {
-	ctx := cmd.Context()
-	share := 1.0
-	var err error
 	switch {
 	case f.cross && (f.all || f.deep || f.sample != "" || len(selectors) > 0):
 		return &usageError{"--cross-check compares members, and no backups", "leave out the backups, --all, --sample and --deep, and verify them by a command of their own"}
 	case f.cross:
 		return f.crossCheck(g, cmd)
-	case f.all && len(selectors) > 0:
-		return &usageError{"--all and the name of a backup contradict each other", "leave one of them out"}
-	case !f.all && f.sample != "":
-		return &usageError{"--sample is a share of all backups", "give --all with it"}
-	case f.sample != "":
-		if share, err = parseSample(f.sample); err != nil {
-			return err
-		}
 	}
-	b, err := f.bucket(ctx, g, cmd)
+	v, results, err := f.look(g, cmd, selectors)
 	if err != nil {
 		return err
 	}
-	reports, err := f.reporter(&f.flags, g, b)
-	if err != nil {
+	if err := f.print(g, results); err != nil {
 		return err
+	}
+	return v.verdict(cmd.Context(), results)
+}
+
+// look reads the backups that are meant.
+func (f *verifyFlags) look(g *global, cmd *cobra.Command, selectors []string) (*verification, []verifiedJSON, error) {
+	ctx := cmd.Context()
+	share, err := f.share(selectors)
+	if err != nil {
+		return nil, nil, err
+	}
+	b, reports, err := f.prepare(ctx, g, cmd)
+	if err != nil {
+		return nil, nil, err
 	}
 	if reports.off && share < 1 {
 		g.warnf("without reports every run with --sample picks the same backups")
 	}
-	if f.deep { // an identity that cannot be loaded says nothing about any backup
-		if _, err := f.keys(ctx, g.streams); err != nil {
-			return err
-		}
-	}
 	l, err := b.list(ctx, g.streams)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
 	chosen, results, err := f.choose(g, l, selectors, share)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
 	for _, e := range chosen {
 		if f.deep && e.Manifest.Sealed.Encrypted() && len(f.identities) == 0 {
-			return &usageError{fmt.Sprintf("backup %s is encrypted, and no identity is given", e.ID), "give a file with the key to --identity, or verify without --deep"}
+			return nil, nil, &usageError{fmt.Sprintf("backup %s is encrypted, and no identity is given", e.ID), "give a file with the key to --identity, or verify without --deep"}
 		}
 	}
 	v := &verification{flags: f, g: g, b: b, reports: reports, unread: map[string]error{}, unusable: map[heldBy]error{}}
 	v.heed(l)
 	done, err := v.all(ctx, chosen)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
 	results = append(results, done...)
 	slices.SortStableFunc(results, func(a, b verifiedJSON) int { return cmp.Compare(a.ID, b.ID) })
-	if err := f.print(g, results); err != nil {
-		return err
+	return v, results, nil
+}
+
+// share is which part of the backups is meant.
+func (f *verifyFlags) share(selectors []string) (float64, error) {
+	switch {
+	case f.all && len(selectors) > 0:
+		return 0, &usageError{"--all and the name of a backup contradict each other", "leave one of them out"}
+	case !f.all && f.sample != "":
+		return 0, &usageError{"--sample is a share of all backups", "give --all with it"}
+	case f.sample != "":
+		return parseSample(f.sample)
 	}
-	return v.verdict(ctx, results)
+	return 1, nil
+}
+
+// prepare finds everything that can be wrong before a sink is asked.
+func (f *verifyFlags) prepare(ctx context.Context, g *global, cmd *cobra.Command) (*bucket, *reporter, error) {
+	b, err := f.bucket(ctx, g, cmd)
+	if err != nil {
+		return nil, nil, err
+	}
+	reports, err := f.reporter(&f.flags, g, b)
+	if err != nil {
+		return nil, nil, err
+	}
+	if f.deep { // an identity that cannot be loaded says nothing about any backup
+		if _, err := f.keys(ctx, g.streams); err != nil {
+			return nil, nil, err
+		}
+	}
+	return b, reports, nil
 }
 
 // choose finds the backups to read. What exists by its name and cannot be used is a result already where all are meant.

@@ -118,6 +118,13 @@ func (f *verifyFlags) lookInside(ctx context.Context, g *global, e catalog.Entry
 	if err != nil {
 		return "", err
 	}
+	if f.reserve != nil {
+		release, err := f.reserve(ctx, e.Manifest.Plain.Size+e.Manifest.Sealed.Size)
+		if err != nil {
+			return "", err
+		}
+		defer release()
+	}
 	return restore.Verify(ctx, e, sink, f.spoolDir, restore.Deps{
 		Identities: ids, Progress: func(s restore.Step, done, total int64) { bar.at(string(s), done, total) },
 	})

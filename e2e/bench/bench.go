@@ -18,6 +18,7 @@ type options struct {
 	runs    int
 	version string
 	dir     string
+	service bool // alone
 }
 
 // contest is one job, done by Lifeboat and by its rivals.
@@ -38,11 +39,8 @@ type way struct {
 type programs struct{ lifeboat, etcd, etcdctl, etcdutl, age, zstd string }
 
 func findPrograms(version, dir string) (p programs, err error) {
-	p.lifeboat = filepath.Join(dir, "lifeboat")
-	build := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-o", p.lifeboat, "github.com/lifeboat-dr/lifeboat/cmd/lifeboat")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		return p, fmt.Errorf("building lifeboat: %w\n%s", err, out)
+	if p.lifeboat, err = buildLifeboat(dir); err != nil {
+		return p, err
 	}
 	for _, want := range []struct {
 		at             *string
@@ -61,12 +59,29 @@ func findPrograms(version, dir string) (p programs, err error) {
 	return p, nil
 }
 
+func buildLifeboat(dir string) (string, error) {
+	binary := filepath.Join(dir, "lifeboat")
+	build := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-o", binary, "github.com/lifeboat-dr/lifeboat/cmd/lifeboat")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("building lifeboat: %w\n%s", err, out)
+	}
+	return binary, nil
+}
+
 func bench(ctx context.Context, o options) error {
 	dir, err := os.MkdirTemp(o.dir, "lifeboat-bench-")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(dir)
+	if o.service {
+		binary, err := buildLifeboat(dir)
+		if err != nil {
+			return err
+		}
+		return printService(ctx, binary, dir)
+	}
 	p, err := findPrograms(o.version, dir)
 	if err != nil {
 		return err
@@ -86,10 +101,22 @@ func bench(ctx context.Context, o options) error {
 	if err := restores.hold(ctx, dir, o.runs); err != nil {
 		return err
 	}
+	if err := printService(ctx, p.lifeboat, dir); err != nil {
+		return err
+	}
 	fmt.Printf("%d CPUs, %s; etcd %s, database of %.2f GiB; medians of %d runs in turns\n\n",
 		runtime.NumCPU(), runtime.Version(), o.version, float64(s.dbSize)/(1<<30), o.runs)
 	report(os.Stdout, backups, restores)
 	return nil
+}
+
+func printService(ctx context.Context, lifeboat, dir string) error {
+	fmt.Fprintf(os.Stderr, "bench: the idle service, for %s\n", idleFor)
+	i, err := benchService(ctx, lifeboat, dir)
+	if err == nil {
+		i.report(os.Stdout)
+	}
+	return err
 }
 
 // hold runs every way in turn, once uncounted and then so many times.

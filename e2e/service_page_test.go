@@ -1,0 +1,81 @@
+package e2e
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// TestTheExampleOfTheServicePageDoesItsJobs serves the page's configuration as it is, with the addresses of a real cluster.
+func TestTheExampleOfTheServicePageDoesItsJobs(t *testing.T) {
+	t.Parallel()
+	c := readmeCluster(t, "3.6")
+	d := newDesk(t, c)
+	example := onlyBlock(t, "docs/service.md")
+	d.run(t, "docs/service.md", "lifeboat key new backup.key; mkdir /var/backups/etcd")
+	config := filepath.Join(d.dir, "lifeboat.yaml")
+	if err := os.WriteFile(config, []byte(d.replace.Replace(example)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := serve(t, "--config", config, "--grace", "3m")
+	for _, cluster := range []string{"prod", "staging"} { // the second has its keys from the first
+		for _, job := range []string{"backup", "verify", "rehearse"} {
+			s.until(t, 1, `msg="job done"`, "cluster="+cluster+" job="+job+" ")
+		}
+	}
+	if staging := s.until(t, 1, `msg="job done"`, "cluster=staging job=backup "); !regexp.MustCompile(`next=\S+:00:00Z`).MatchString(staging) {
+		t.Errorf("the second cluster is not backed up every hour: %s", staging)
+	}
+	if code := s.end(t, syscall.SIGTERM); code != 0 {
+		t.Errorf("exit %d", code)
+	}
+}
+
+// TestTheServicePageSaysTheSameInChinese keeps the translation's example from growing old.
+func TestTheServicePageSaysTheSameInChinese(t *testing.T) {
+	t.Parallel()
+	english, chinese := onlyBlock(t, "docs/service.md"), onlyBlock(t, "docs/service.zh-CN.md")
+	bare := func(text string) string { return regexp.MustCompile(`(?m) +#.*$`).ReplaceAllString(text, "") }
+	if bare(english) != bare(chinese) {
+		t.Errorf("docs/service.md shows\n%s\nand its translation\n%s", english, chinese)
+	}
+}
+
+func onlyBlock(t *testing.T, page string) string {
+	t.Helper()
+	all := blocks(t, page)
+	if len(all) != 1 || all[0].lang != "yaml" {
+		t.Fatalf("%s has %d blocks and not one, of yaml", page, len(all))
+	}
+	return all[0].text
+}
+
+// TestTheUnitsOfSystemdRunWhatThereIs runs what the units start, but for --config, whose file is another's, with the flags they give.
+func TestTheUnitsOfSystemdRunWhatThereIs(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(repository(t), "contrib", "systemd")
+	units, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	started := 0
+	for _, u := range units {
+		text, err := os.ReadFile(filepath.Join(dir, u.Name()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, line := range regexp.MustCompile(`(?m)^ExecStart=/usr/local/bin/lifeboat (.*)$`).FindAllStringSubmatch(string(text), -1) {
+			r := lifeboat(t, strings.Fields(line[1])...).must(t, 2)
+			if !strings.Contains(r.stderr, "lifeboat: error: configuration: open /etc/lifeboat/lifeboat.yaml") {
+				t.Errorf("%s: not only the configuration is missing:\n%s", u.Name(), r.stderr)
+			}
+			started++
+		}
+	}
+	if started != 2 {
+		t.Errorf("%d commands were found", started)
+	}
+}
