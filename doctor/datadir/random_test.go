@@ -108,8 +108,8 @@ func TestDamagedLogsAreSevereIfEtcdDoesNotServeThem(t *testing.T) {
 		cases = 40
 	}
 	h := newHost(t)
-	h.must("3.6", snapshotting(), puts(t, 30))
-	h.must("3.6", nil, puts(t, 10))
+	h.must("3.7", snapshotting(), puts(t, 30))
+	h.must("3.7", nil, puts(t, 10))
 	revision := inspected(t, h.dir).Revision
 	seed := rand.Uint64()
 	r := rand.New(rand.NewPCG(seed, 3))
@@ -123,7 +123,7 @@ func TestDamagedLogsAreSevereIfEtcdDoesNotServeThem(t *testing.T) {
 			name = scribble(t, r, broken)
 		}
 		d := inspected(t, broken.dir)
-		err := broken.answers("3.6", revision, !d.Severe())
+		err := broken.answers("3.7", revision, !d.Severe())
 		switch {
 		case d.Severe() && err != nil:
 			severe++
