@@ -31,12 +31,8 @@ func TestMain(m *testing.M) {
 	lab.Main(m, map[string]child.Role{RoleName: Role, snapshot.InspectRoleName: snapshot.InspectRole})
 }
 
-const (
-	// patience bounds how long an etcd may take until it has served or dies, on a busy machine.
-	patience = 2 * time.Minute
-	// brevity bounds it where nobody expects that it serves: it may neither serve nor die.
-	brevity = 10 * time.Second
-)
+// patience bounds how long an etcd may take until it serves or dies, on a busy machine.
+const patience = 90 * time.Second
 
 // A host is the place of a cluster of one member, which etcds of several versions are started on one after the other.
 type host struct {
@@ -108,7 +104,7 @@ func (h *host) run(version string, args []string, do func(context.Context, *clie
 	defer cli.Close()
 	limit := patience
 	if h.brief {
-		limit = brevity
+		limit /= 10
 	}
 	ctx, cancel := context.WithTimeout(h.t.Context(), limit)
 	defer cancel()
