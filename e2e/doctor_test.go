@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -225,7 +226,9 @@ func (w *ward) write(t *testing.T, key, value string) {
 	t.Helper()
 	cli := w.c.Client(t)
 	for deadline := time.Now().Add(time.Minute); ; {
-		_, err := cli.Put(t.Context(), key, value)
+		short, stop := context.WithTimeout(t.Context(), 10*time.Second)
+		_, err := cli.Put(short, key, value)
+		stop()
 		if err == nil {
 			return
 		}

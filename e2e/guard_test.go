@@ -216,6 +216,9 @@ func (g *guardRun) stoppedBefore(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer silent.Close()
+	if err := silent.(*net.TCPListener).SetDeadline(time.Now().Add(2 * time.Minute)); err != nil {
+		t.Fatal(err)
+	}
 	cmd, stderr := g.start(t, []string{"AWS_ACCESS_KEY_ID=a", "AWS_SECRET_ACCESS_KEY=b"}, "--sink", "s3://bucket?region=us-east-1&endpoint=http://"+silent.Addr().String(), "--", g.command)
 	asked, err := silent.Accept()
 	if err != nil {

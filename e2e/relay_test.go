@@ -11,8 +11,9 @@ import (
 	"github.com/lifeboat-dr/lifeboat/e2e/lab"
 )
 
-// crawl is the rate of a slow relay in bytes a second: well above what counts as a stall.
-const crawl = 256 << 10
+// crawl is the rate of a slow relay in bytes a second: well above what counts as a stall, and low enough that minutes pass before a few MiB
+// have, for what has to happen meanwhile on a machine that is busy.
+const crawl = 32 << 10
 
 // A relay stands before one member on the network, and passes on what both sides send.
 type relay struct {

@@ -174,7 +174,7 @@ func startPrinted(t *testing.T, version, name string, flags ...string) (kill fun
 // awaitAll returns a client of all these members once each answers a linearizable read.
 func awaitAll(t *testing.T, tls *tls.Config, endpoints ...string) *clientv3.Client {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	dial := func(endpoints ...string) *clientv3.Client {
 		c, err := clientv3.New(clientv3.Config{Endpoints: endpoints, TLS: tls, DialTimeout: 30 * time.Second, Logger: zap.NewNop()})

@@ -100,8 +100,6 @@ ETCD_INITIAL_ADVERTISE_PEER_URLS="%[3]s"
 ETCD_ADVERTISE_CLIENT_URLS="%[4]s"
 ETCD_INITIAL_CLUSTER="%[5]s"
 ETCD_INITIAL_CLUSTER_TOKEN="lab"
-ETCD_HEARTBEAT_INTERVAL="50"
-ETCD_ELECTION_TIMEOUT="500"
 `, m.Name, m.DataDir, m.PeerURL, m.ClientURL, strings.Join(initial, ",")),
 			filepath.Join(node, "wanted"): "boot",
 		} {

@@ -48,7 +48,6 @@ type taken struct {
 
 func newScene(t *testing.T, o lab.ClusterOptions, fill kubedata.Options) *scene {
 	t.Helper()
-	o.Args = append(o.Args, "--heartbeat-interval=50", "--election-timeout=500") // what waits for a leader waits half as long
 	s := &scene{Cluster: lab.StartCluster(t, o), keys: newKeys(t), bucket: t.TempDir()}
 	s.sink = "file://" + s.bucket
 	if fill.Keys > 0 {

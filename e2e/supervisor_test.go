@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -145,6 +146,9 @@ func kubelet(node, etcd string) supervisor {
 		}
 		if err := yaml.Unmarshal(text, &pod); err != nil {
 			return "", nil, err
+		}
+		if len(pod.Spec.Containers) == 0 {
+			return "", nil, fmt.Errorf("%s/kubernetes/manifests/etcd.yaml has no container", node)
 		}
 		return string(text), exec.Command(etcd, pod.Spec.Containers[0].Command[1:]...), nil
 	}}

@@ -8,8 +8,9 @@ import (
 	"time"
 )
 
-// Clocks tells how far the clock of each endpoint's host is ahead of ours, to a second or so: every answer over HTTP bears its
-// time. An endpoint that answers no HTTP, which etcd can be told to serve elsewhere, is missing.
+// Clocks tells how far the clock of each endpoint's host is ahead of ours at least, or behind if it is negative: every answer over
+// HTTP bears its time. It is 0 where that, and what the answer took, allow that there is no difference. An endpoint that answers no HTTP,
+// which etcd can be told to serve elsewhere, is missing.
 func (c *Cluster) Clocks(ctx context.Context) map[string]time.Duration {
 	var (
 		mu  sync.Mutex
@@ -31,8 +32,8 @@ func (c *Cluster) Clocks(ctx context.Context) map[string]time.Duration {
 	return all
 }
 
-// askTime asks for the server's version, which costs it nothing, and looks at the date of the answer only. That is in whole seconds,
-// so half of one is added, and taken to be of the middle between question and answer.
+// askTime asks for the server's version, which costs it nothing, and looks at the date of the answer only. That is in whole seconds, cut
+// off, and of some moment between question and answer: a busy machine must not look like a wrong clock.
 func askTime(ctx context.Context, t target, a *access) (time.Duration, error) {
 	transport := &http.Transport{TLSClientConfig: a.tls.Clone(), DisableKeepAlives: true}
 	scheme := "http://"
@@ -54,5 +55,13 @@ func askTime(ctx context.Context, t target, a *access) (time.Duration, error) {
 	if err != nil {
 		return 0, fmt.Errorf("%s tells no time: %w", t.url, err)
 	}
-	return said.Add(time.Second / 2).Sub(asked.Add(took / 2).Round(0)), nil
+	asked = asked.Round(0) // the wall clock alone is compared with theirs
+	least, most := said.Sub(asked.Add(took)), said.Add(time.Second).Sub(asked)
+	switch {
+	case least > 0:
+		return least, nil
+	case most < 0:
+		return most, nil
+	}
+	return 0, nil
 }

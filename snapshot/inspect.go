@@ -10,16 +10,8 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
-	"strings"
-	"syscall"
 
 	"github.com/lifeboat-dr/lifeboat/internal/child"
-)
-
-const (
-	maxAnswer = 16 << 20 // bytes of JSON from the child
-	maxLog    = 64 << 10 // bytes of its stderr; the beginning counts, there a crash says what it is
 )
 
 // InspectOptions are the wishes of Inspect's caller.
@@ -186,17 +178,20 @@ func inspectInChild(ctx context.Context, f *os.File, o InspectOptions) (*Info, e
 	if err != nil {
 		return nil, fmt.Errorf("inspect snapshot: %w", err)
 	}
-	out, log := &bounded{max: maxAnswer}, &bounded{max: maxLog}
 	cmd := child.Command(ctx, InspectRoleName, string(args))
-	cmd.Stdout, cmd.Stderr, cmd.ExtraFiles = out, log, []*os.File{f}
-	if err := cmd.Run(); err != nil {
-		if ctx.Err() != nil {
-			return nil, context.Cause(ctx)
-		}
-		return nil, crashed(err, log.String())
+	cmd.ExtraFiles = []*os.File{f}
+	out, err := child.Answer(ctx, cmd)
+	var crash *child.Crash
+	switch {
+	case errors.As(err, &crash):
+		return nil, damaged("the file kills the process that opens it (%s)", printable(crash.Why))
+	case err != nil && ctx.Err() != nil:
+		return nil, context.Cause(ctx)
+	case err != nil:
+		return nil, fmt.Errorf("inspect snapshot: %w", err)
 	}
 	var v verdict
-	if err := json.Unmarshal(out.Bytes(), &v); err != nil {
+	if err := json.Unmarshal(out, &v); err != nil {
 		return nil, fmt.Errorf("inspect snapshot: unreadable answer of the child process: %w", err)
 	}
 	switch {
@@ -208,40 +203,4 @@ func inspectInChild(ctx context.Context, f *os.File, o InspectOptions) (*Info, e
 		return nil, fmt.Errorf("inspect snapshot: %s", v.Failed)
 	}
 	return v.Info, nil
-}
-
-// crashed judges a child that did not live to answer. A fault or panic is the file's doing; SIGKILL is somebody else's,
-// mostly the kernel's for lack of memory, and says nothing about the file.
-func crashed(err error, log string) error {
-	var exit *exec.ExitError
-	if !errors.As(err, &exit) {
-		return fmt.Errorf("inspect snapshot: start child process: %w", err)
-	}
-	why := exit.String()
-	for line := range strings.Lines(log) {
-		line = strings.TrimSpace(line)
-		if strings.HasPrefix(line, "panic:") || strings.HasPrefix(line, "fatal error:") || strings.HasPrefix(line, "runtime: goroutine stack exceeds") {
-			why = line
-			break
-		}
-	}
-	status, _ := exit.Sys().(syscall.WaitStatus)
-	switch {
-	case status.Signaled() && (status.Signal() == syscall.SIGKILL || status.Signal() == syscall.SIGTERM):
-		return fmt.Errorf("inspect snapshot: the child process was killed (%s): is there enough memory?", status.Signal())
-	case strings.Contains(log, "out of memory") || strings.Contains(log, "cannot allocate memory"):
-		return fmt.Errorf("inspect snapshot: the child process: %s", why)
-	}
-	return damaged("the file kills the process that opens it (%s)", printable(why))
-}
-
-// bounded keeps the first max bytes and swallows the rest.
-type bounded struct {
-	bytes.Buffer
-	max int
-}
-
-func (b *bounded) Write(p []byte) (int, error) {
-	b.Buffer.Write(p[:min(len(p), b.max-b.Len())])
-	return len(p), nil
 }

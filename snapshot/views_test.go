@@ -45,7 +45,7 @@ func TestWhatMembersShowBesideTheirData(t *testing.T) {
 			}
 			clocks, views := c.Clocks(t.Context()), c.Views(t.Context())
 			for _, e := range cfg.Endpoints {
-				if ahead, told := clocks[e]; !told || ahead.Abs() > 3*time.Second {
+				if ahead, told := clocks[e]; !told || ahead != 0 { // it is our own
 					t.Errorf("the clock of %s: %v, %v", e, ahead, told)
 				}
 				if len(views[e]) != 3 || views[e][0].ID == 0 {
@@ -94,8 +94,8 @@ func TestAClockThatIsWrongIsMeasured(t *testing.T) {
 	}
 	behind, mute := member(time.Now().Add(-time.Hour).UTC().Format(http.TimeFormat)), member("today")
 	clocks := connect(t, snapshot.Config{Endpoints: []string{behind, mute}}).Clocks(t.Context())
-	// The whole of the test may lie between the date and the question.
-	if got := clocks[behind]; len(clocks) != 1 || got > -time.Hour+2*time.Second || got < -time.Hour-time.Minute {
+	// The date is cut off to seconds, and the whole of the test may lie between it and the question.
+	if got := clocks[behind]; len(clocks) != 1 || got > -time.Hour+2*time.Second || got < -time.Hour-5*time.Minute {
 		t.Errorf("clocks %v", clocks)
 	}
 }
@@ -113,7 +113,6 @@ func TestWhoIsNotThereIsToldFromWhoDoesNotLetUsIn(t *testing.T) {
 	good := config(t, lc)
 	with := func(change func(*snapshot.Config)) snapshot.Config {
 		cfg := good
-		cfg.DialTimeout = 2 * time.Second
 		change(&cfg)
 		return cfg
 	}
@@ -123,7 +122,9 @@ func TestWhoIsNotThereIsToldFromWhoDoesNotLetUsIn(t *testing.T) {
 	}{
 		"nobody listens":        {snapshot.Config{Endpoints: []string{"http://127.0.0.1:1"}}, true},
 		"no such host":          {snapshot.Config{Endpoints: []string{"http://etcd.invalid:2379"}}, true},
-		"silence":               {with(func(c *snapshot.Config) { c.Endpoints = []string{"https://" + silent.Addr().String()} }), true},
+		"silence":               {with(func(c *snapshot.Config) {
+			c.Endpoints, c.DialTimeout = []string{"https://" + silent.Addr().String()}, 2*time.Second
+		}), true},
 		"no client certificate": {with(func(c *snapshot.Config) { c.CertFile, c.KeyFile = "", "" }), false},
 		"no CA":                 {with(func(c *snapshot.Config) { c.CAFile = "" }), false},
 		"plain text to TLS":     {snapshot.Config{Endpoints: []string{strings.Replace(good.Endpoints[0], "https", "http", 1)}}, false},

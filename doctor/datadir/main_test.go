@@ -37,7 +37,7 @@ func TestMain(m *testing.M) {
 }
 
 // patience bounds how long an etcd may take until it serves or dies, on a busy machine.
-const patience = 60 * time.Second
+const patience = 90 * time.Second
 
 // A host is the place of a cluster of one member, which etcds of several versions are started on one after the other.
 type host struct {

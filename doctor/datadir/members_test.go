@@ -102,6 +102,7 @@ func disagreements(sound *Dir) []disagreement {
 func grown(t *testing.T, args []string) string {
 	t.Helper()
 	h := newHost(t)
+	args = append(slices.Clone(args), "--heartbeat-interval=100", "--election-timeout=1000") // two have to keep a leader on a busy machine
 	h.must("3.6", args, func(ctx context.Context, cli *clientv3.Client) {
 		joined := newHost(t)
 		added, err := cli.MemberAddAsLearner(ctx, []string{joined.spec.PeerURL})

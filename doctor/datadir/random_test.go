@@ -14,6 +14,14 @@ import (
 	"github.com/lifeboat-dr/lifeboat/e2e/lab"
 )
 
+// drawn is the seed of what is broken: the same each time, because a run that has to pass must not depend on it; the long run draws another.
+func drawn() uint64 {
+	if lab.Long() {
+		return rand.Uint64()
+	}
+	return 1
+}
+
 // TestNoDamageKillsWhoLooks gives it directories that are broken at random: a file is cut off, filled with noise, has pages zeroed or
 // exchanged, or bits flipped. It has to answer, and to change nothing.
 func TestNoDamageKillsWhoLooks(t *testing.T) {
@@ -24,7 +32,7 @@ func TestNoDamageKillsWhoLooks(t *testing.T) {
 	}
 	h := newHost(t)
 	h.must("3.6", snapshotting(), puts(t, 30))
-	seed := rand.Uint64()
+	seed := drawn()
 	r := rand.New(rand.NewPCG(seed, 2))
 	counts := map[string]int{}
 	for n := range cases {
@@ -111,7 +119,7 @@ func TestDamagedLogsAreSevereIfEtcdDoesNotServeThem(t *testing.T) {
 	h.must("3.7", snapshotting(), puts(t, 30))
 	h.must("3.7", nil, puts(t, 10))
 	revision := inspected(t, h.dir).Revision
-	seed := rand.Uint64()
+	seed := drawn()
 	r := rand.New(rand.NewPCG(seed, 3))
 	severe, silent := 0, 0
 	for n := range cases {

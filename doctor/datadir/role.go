@@ -1,7 +1,6 @@
 package datadir
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,10 +8,8 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"os/exec"
 	"runtime/debug"
 	"strings"
-	"syscall"
 
 	"github.com/lifeboat-dr/lifeboat/internal/child"
 )
@@ -21,10 +18,8 @@ const (
 	// RoleName is the name Role has to be dispatched under.
 	RoleName = "datadir"
 
-	maxStack  = 64 << 20 // damage can send bbolt into endless recursion
-	maxAnswer = 16 << 20 // bytes of JSON from the child
-	maxStderr = 64 << 10 // the beginning counts, there a crash says what it is
-	maxWord   = 256      // bytes of an error that are told
+	maxStack = 64 << 20 // damage can send bbolt into endless recursion
+	maxWord  = 256      // bytes of an error that are told
 )
 
 // errGone says that a file was there when the directory was listed, and not when it was to be read.
@@ -88,17 +83,16 @@ func ask(ctx context.Context, o order) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	out, log := &bounded{max: maxAnswer}, &bounded{max: maxStderr}
-	cmd := child.Command(ctx, RoleName, string(arg))
-	cmd.Stdout, cmd.Stderr = out, log
-	if err := cmd.Run(); err != nil {
-		if ctx.Err() != nil {
-			return answer{}, context.Cause(ctx)
-		}
-		return died(err, log.String())
+	out, err := child.Answer(ctx, child.Command(ctx, RoleName, string(arg)))
+	var crash *child.Crash
+	switch {
+	case errors.As(err, &crash):
+		return answer{Damaged: "it kills the process that reads it (" + word(crash.Why) + ")"}, nil
+	case err != nil:
+		return answer{}, err
 	}
 	var a answer
-	if err := json.Unmarshal(out.Bytes(), &a); err != nil {
+	if err := json.Unmarshal(out, &a); err != nil {
 		return answer{}, fmt.Errorf("unreadable answer of the child process: %w", err)
 	}
 	switch {
@@ -108,30 +102,6 @@ func ask(ctx context.Context, o order) (answer, error) {
 		return answer{}, errors.New(a.Failed)
 	}
 	return a, nil
-}
-
-// died judges a child that did not live to answer. A fault or panic is the file's doing; SIGKILL and a lack of memory are not.
-func died(err error, log string) (answer, error) {
-	var exit *exec.ExitError
-	if !errors.As(err, &exit) {
-		return answer{}, fmt.Errorf("start child process: %w", err)
-	}
-	why := exit.String()
-	for line := range strings.Lines(log) {
-		line = strings.TrimSpace(line)
-		if strings.HasPrefix(line, "panic:") || strings.HasPrefix(line, "fatal error:") || strings.HasPrefix(line, "runtime: goroutine stack exceeds") {
-			why = line
-			break
-		}
-	}
-	status, _ := exit.Sys().(syscall.WaitStatus)
-	switch {
-	case status.Signaled() && (status.Signal() == syscall.SIGKILL || status.Signal() == syscall.SIGTERM):
-		return answer{}, fmt.Errorf("the child process was killed (%s): is there enough memory?", status.Signal())
-	case strings.Contains(log, "out of memory") || strings.Contains(log, "cannot allocate memory"):
-		return answer{}, fmt.Errorf("the child process: %s", why)
-	}
-	return answer{Damaged: "it kills the process that reads it (" + word(why) + ")"}, nil
 }
 
 // word makes a text that comes from a file or a crash fit to print on a line.
@@ -171,15 +141,4 @@ func (e damageError) Error() string { return e.text }
 
 func damage(format string, args ...any) error {
 	return damageError{word(fmt.Sprintf(format, args...))}
-}
-
-// bounded keeps the first max bytes and swallows the rest.
-type bounded struct {
-	bytes.Buffer
-	max int
-}
-
-func (b *bounded) Write(p []byte) (int, error) {
-	b.Buffer.Write(p[:min(len(p), b.max-b.Len())])
-	return len(p), nil
 }

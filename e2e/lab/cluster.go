@@ -23,7 +23,7 @@ import (
 const Password = "correct horse battery staple"
 
 // ready bounds how long a cluster may take until it serves, on a busy machine.
-const ready = 60 * time.Second
+const ready = 2 * time.Minute
 
 // Versions are the kinds of etcd a test can have anywhere. "3.4" exists as well where Debian's packages are unpacked.
 var Versions = []string{"3.5", "3.6", "3.7", "builtin"}

@@ -19,7 +19,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	roles := map[string]child.Role{"echo": echo, "parent": parent, "idle": idle}
+	roles := map[string]child.Role{"echo": echo, "parent": parent, "idle": idle, "dies": dies}
 	if code, ok := child.Dispatch(context.Background(), os.Args, roles); ok {
 		os.Exit(code)
 	}

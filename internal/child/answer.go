@@ -1,0 +1,71 @@
+package child
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os/exec"
+	"strings"
+	"syscall"
+)
+
+const (
+	maxAnswer = 16 << 20 // bytes of stdout
+	maxLog    = 64 << 10 // bytes of stderr; the beginning counts, there a crash says what it is
+)
+
+// A Crash is how a child died of what it read: a fault, a panic, or an exit without an answer.
+type Crash struct{ Why string }
+
+func (e *Crash) Error() string { return "the child process died: " + e.Why }
+
+// Answer runs a command of Command with its ctx, and returns the beginning of what it wrote to stdout. It fails with a *Crash if the child died
+// of what it read. Every other error says nothing about that: the cause of ctx, a child that could not be started, and one that was killed,
+// mostly by the kernel for lack of memory.
+func Answer(ctx context.Context, cmd *exec.Cmd) ([]byte, error) {
+	out, log := &bounded{max: maxAnswer}, &bounded{max: maxLog}
+	cmd.Stdout, cmd.Stderr = out, log
+	if err := cmd.Run(); err != nil {
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		return nil, died(err, log.String())
+	}
+	return out.Bytes(), nil
+}
+
+// died judges a child that did not live to answer.
+func died(err error, log string) error {
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) {
+		return fmt.Errorf("start child process: %w", err)
+	}
+	why := exit.String()
+	for line := range strings.Lines(log) {
+		line = strings.TrimSpace(line)
+		if strings.HasPrefix(line, "panic:") || strings.HasPrefix(line, "fatal error:") || strings.HasPrefix(line, "runtime: goroutine stack exceeds") {
+			why = line
+			break
+		}
+	}
+	status, _ := exit.Sys().(syscall.WaitStatus)
+	switch {
+	case status.Signaled() && (status.Signal() == syscall.SIGKILL || status.Signal() == syscall.SIGTERM):
+		return fmt.Errorf("the child process was killed (%s): is there enough memory?", status.Signal())
+	case strings.Contains(log, "out of memory") || strings.Contains(log, "cannot allocate memory"):
+		return fmt.Errorf("the child process: %s", why)
+	}
+	return &Crash{why}
+}
+
+// bounded keeps the first max bytes and swallows the rest.
+type bounded struct {
+	bytes.Buffer
+	max int
+}
+
+func (b *bounded) Write(p []byte) (int, error) {
+	b.Buffer.Write(p[:min(len(p), b.max-b.Len())])
+	return len(p), nil
+}

@@ -1,0 +1,58 @@
+package child_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/lifeboat-dr/lifeboat/internal/child"
+)
+
+// dies answers, or dies in the way it is told.
+func dies(_ context.Context, args []string, _ io.Reader, stdout, stderr io.Writer) int {
+	switch args[0] {
+	case "panic":
+		panic("of what it read")
+	case "killed":
+		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+	case "memory":
+		_, _ = io.WriteString(stderr, "fatal error: runtime: out of memory\n")
+		return 2
+	case "exit":
+		return 3
+	}
+	_, _ = io.WriteString(stdout, "the answer")
+	return 0
+}
+
+// TestADeathIsBlamedOnWhatWasReadUnlessTheMachineDidIt: what is taken for damage must not be a lack of memory.
+func TestADeathIsBlamedOnWhatWasReadUnlessTheMachineDidIt(t *testing.T) {
+	for how, c := range map[string]struct {
+		crash bool
+		says  string
+	}{
+		"panic":  {true, "panic: of what it read"},
+		"exit":   {true, "exit status 3"},
+		"killed": {false, "is there enough memory?"},
+		"memory": {false, "out of memory"},
+	} {
+		_, err := child.Answer(t.Context(), child.Command(t.Context(), "dies", how))
+		var crash *child.Crash
+		if err == nil || errors.As(err, &crash) != c.crash || !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%s: %v", how, err)
+		}
+	}
+	if out, err := child.Answer(t.Context(), child.Command(t.Context(), "dies", "not")); err != nil || string(out) != "the answer" {
+		t.Errorf("%q, %v", out, err)
+	}
+	why := errors.New("enough")
+	ctx, stop := context.WithCancelCause(t.Context())
+	stop(why)
+	if _, err := child.Answer(ctx, child.Command(ctx, "idle")); !errors.Is(err, why) {
+		t.Errorf("interrupted: %v", err)
+	}
+}
