@@ -20,9 +20,9 @@ import (
 // A Dir is what a data directory holds. What could not be read is zero, and a Finding says why.
 type Dir struct {
 	Path     string `json:"path"`
-	Database string `json:"database"` // the database in it, whether it is there or not
-	InUse  bool   `json:"in_use"`           // an etcd is at work on it: the database was not opened
-	Holder string `json:"holder,omitempty"` // who, where that can be seen
+	Database string `json:"database"`         // the database in it, whether it is there or not
+	InUse    bool   `json:"in_use"`           // an etcd is at work on it: the database was not opened
+	Holder   string `json:"holder,omitempty"` // who, where that can be seen
 
 	MemberID  uint64   `json:"member_id"` // of whom the directory is, as the write-ahead log says
 	ClusterID uint64   `json:"cluster_id"`
