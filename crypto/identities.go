@@ -67,7 +67,7 @@ func (u Unlock) Load(paths ...string) ([]age.Identity, error) {
 func (u Unlock) load(path string) ([]age.Identity, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, unreadable(path, err)
+		return nil, unreadable(path, "an identity file, such as the FILE of `lifeboat key new FILE`,", err)
 	}
 	defer f.Close()
 	data, err := readKeyFile(f, path)
@@ -147,7 +147,7 @@ func RecipientOf(id age.Identity) (r Recipient, ok bool) {
 func Exposed(path string) (bool, error) {
 	fi, err := os.Stat(path)
 	if err != nil {
-		return false, unreadable(path, err)
+		return false, unreadable(path, "an identity file, such as the FILE of `lifeboat key new FILE`,", err)
 	}
 	return fi.Mode().Perm()&0o044 != 0, nil
 }

@@ -67,7 +67,7 @@ func (r Recipient) PostQuantum() bool {
 func LoadRecipients(path string) ([]Recipient, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, unreadable(path, err)
+		return nil, unreadable(path, "a recipients file, such as the FILE.pub of `lifeboat key new FILE`,", err)
 	}
 	defer f.Close()
 	return ParseRecipients(f, path)
@@ -191,7 +191,7 @@ type keyLine struct {
 func readKeyFile(r io.Reader, name string) ([]byte, error) {
 	data, err := io.ReadAll(io.LimitReader(r, maxKeyFile+1))
 	if err != nil {
-		return nil, unreadable(name, err)
+		return nil, unreadable(name, "a file of keys", err)
 	}
 	if len(data) > maxKeyFile {
 		return nil, &KeyError{File: name, Reason: fmt.Sprintf("longer than %d bytes, so not a file of keys", maxKeyFile)}
@@ -222,11 +222,12 @@ func keyLines(data []byte, name string) ([]keyLine, error) {
 	return lines, nil
 }
 
-func unreadable(path string, err error) *KeyError {
+// unreadable is a file that cannot be read; what it should be stands in the hint, because the error may name no more than the path.
+func unreadable(path, what string, err error) *KeyError {
 	cause := err
 	var pe *os.PathError
 	if errors.As(err, &pe) {
 		cause = pe.Err // the path is told already
 	}
-	return &KeyError{File: path, Reason: cause.Error(), Err: err}
+	return &KeyError{File: path, Reason: cause.Error(), Hint: "give the path of " + what + " that is there and can be read", Err: err}
 }

@@ -107,7 +107,7 @@ func KeyID(k interface {
 func loadNoteKeys(path string, add func(bad *KeyError, text string) error) error {
 	f, err := os.Open(path)
 	if err != nil {
-		return unreadable(path, err)
+		return unreadable(path, "a file of signing or trusted keys, such as the FILE and FILE.pub of `lifeboat key new --signing FILE`,", err)
 	}
 	defer f.Close()
 	data, err := readKeyFile(f, path)

@@ -77,12 +77,12 @@ func (u Unlock) open(path string, data []byte) ([]byte, error) {
 func ReadPassphrase(path string) (string, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return "", unreadable(path, err)
+		return "", unreadable(path, "a file that holds the passphrase", err)
 	}
 	defer f.Close()
 	data, err := io.ReadAll(io.LimitReader(f, maxPassphrase+1))
 	if err != nil {
-		return "", unreadable(path, err)
+		return "", unreadable(path, "a file that holds the passphrase", err)
 	}
 	text := strings.TrimSuffix(strings.TrimSuffix(string(data), "\n"), "\r")
 	switch {

@@ -235,14 +235,20 @@ func TestADataDirectoryIsWorthMoreThanAnOlderBackup(t *testing.T) {
 	t.Parallel()
 	f := scene("ddd", false).withBackup(900)
 	f.Directories = []Directory{
-		{Path: "/old/m1", ClusterID: clusterID, Revision: 990},
-		{Path: "/old/m2", ClusterID: clusterID, Revision: 1200, InUse: true},
-		{Path: "/old/m3", ClusterID: clusterID, Revision: 1100, Findings: []DirectoryFinding{{Code: "db-damaged", Detail: "its pages do not fit together", Severe: true}}},
-		{Path: "/old/m4", ClusterID: clusterID, Revision: 1050, Findings: []DirectoryFinding{{Code: "wal-missing", Detail: "its log is gone", Severe: true}}},
+		{Path: "/old/m1", Database: "/old/m1/member/snap/db", ClusterID: clusterID, Revision: 990},
+		{Path: "/old/m2", Database: "/old/m2/member/snap/db", ClusterID: clusterID, Revision: 1200, InUse: true},
+		{Path: "/old/m3", Database: "/old/m3/member/snap/db", ClusterID: clusterID, Revision: 1100, Findings: []DirectoryFinding{{Code: "db-damaged", Detail: "its pages do not fit together", Severe: true}}},
+		{Path: "/old/m4", Database: "/old/m4/member/snap/db", ClusterID: clusterID, Revision: 1050, Findings: []DirectoryFinding{{Code: "wal-missing", Detail: "its log is gone", Severe: true}}},
 	}
 	d := decide(f)
-	if got := commandsOf(d, "directory"); codes(d) != "start directory backup" || !strings.Contains(strings.Join(got, "\n"), "lifeboat restore /old/m1/member/snap/db --raw --member m1 --data-dir /nowhere/etcd-new/m1 --initial-cluster m1=") {
-		t.Errorf("%s\n%s", codes(d), strings.Join(got, "\n"))
+	got := commandsOf(d, "directory")
+	if codes(d) != "start directory backup" || len(got) < 4 || got[0] != "cp /old/m1/member/snap/db /nowhere/etcd-new.raw.db" {
+		t.Fatalf("%s\n%s", codes(d), strings.Join(got, "\n"))
+	}
+	for i, m := range []string{"m1", "m2", "m3"} { // from the copy: under the old path every node has a database of its own
+		if want := "lifeboat restore /nowhere/etcd-new.raw.db --raw --member " + m + " --data-dir /nowhere/etcd-new/" + m + " --initial-cluster m1="; !strings.HasPrefix(got[1+i], want) {
+			t.Errorf("%s\ndoes not begin with %s", got[1+i], want)
+		}
 	}
 	if d.Backup.Behind != 300 {
 		t.Errorf("%d revisions behind", d.Backup.Behind)

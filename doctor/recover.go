@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/lifeboat-dr/lifeboat/internal/shell"
 	"github.com/lifeboat-dr/lifeboat/restore"
 	"github.com/lifeboat-dr/lifeboat/restore/runbook"
 )
@@ -94,7 +95,7 @@ func (d *decider) fromSurvivor(m Member) Option {
 }
 
 func (d *decider) fromDirectory(dir Directory) Option {
-	file := filepath.Join(dir.Path, "member", "snap", "db")
+	file := filepath.Clean(d.NewDir) + ".raw.db"
 	o := Option{
 		Code: "directory", Title: fmt.Sprintf("Only if the data of too many members is gone: make the cluster anew from %s, at revision %d", dir.Path, dir.Revision),
 		Loses: "what this member had not yet been sent, and what stood only in its write-ahead log" + d.behind(dir.Revision),
@@ -115,6 +116,11 @@ func (d *decider) fromDirectory(dir Directory) Option {
 	}
 	o.Steps[1].Until += " Better than this, where that etcd still starts on the directory: start it, alone and without quorum, and let doctor look again; " +
 		"it then takes the write-ahead log into account. etcd --force-new-cluster on that directory would do so as well, and change the only copy there is: copy it first."
+	// Every node makes its member from this one file. Under the path of the directory each has a database of its own.
+	o.Steps = append(o.Steps, runbook.Step{
+		Title: "Copy the database, here", Commands: []string{shell.Words([]string{"cp", dir.Database, file})},
+		Until: "It is not encrypted: remove it when all is done. Bring it to the same place on every node, and see that sha256sum prints the same on each.",
+	})
 	o.Steps = append(o.Steps, d.fromFile(members, 0, file, "--raw")...)
 	return o
 }

@@ -31,7 +31,9 @@ func (d *decider) start(members []Member) {
 		title = "Start " + strings.Join(names, ", ") + " again, where they were"
 	}
 	if d.Verdict == QuorumLost || d.Verdict == AllDown {
-		enough = fmt.Sprintf(" %d of them are enough.", d.Needed-d.Serving)
+		if enough = fmt.Sprintf(" %d of them are enough.", d.Needed-d.Serving); d.Needed-d.Serving == 1 {
+			enough = " One of them is enough."
+		}
 	}
 	if d.Verdict == AllDown {
 		enough += " Nothing at all answers: be sure that it is not this machine, or its network, that is cut off."

@@ -32,6 +32,11 @@ type diagnosis struct {
 		ID     string
 		Behind *int64 `json:"revisions_behind"`
 	}
+	Directories []struct {
+		Revision int64
+		Hash     *uint32
+		Codes    []string
+	}
 	Options []struct {
 		Code, Title, Loses string
 		Steps              []printedStep
@@ -158,8 +163,8 @@ func (w *ward) follow(t *testing.T, steps []printedStep) {
 				w.startEtcd(t, s.On[0], command)
 				continue
 			}
-			if !slices.ContainsFunc([]string{"etcdctl ", "etcdutl ", "lifeboat ", "until etcdctl ", `ETCDCTL_PASSWORD="$(cat `}, func(p string) bool { return strings.HasPrefix(command, p) }) {
-				t.Fatalf("%s: a command that is neither etcd's nor ours: %s", s.Title, command)
+			if !slices.ContainsFunc([]string{"cp ", "etcdctl ", "etcdutl ", "lifeboat ", "until etcdctl ", `ETCDCTL_PASSWORD="$(cat `}, func(p string) bool { return strings.HasPrefix(command, p) }) {
+				t.Fatalf("%s: a command that is neither etcd's nor ours nor a copy: %s", s.Title, command)
 			}
 			w.d.run(t, s.Title, fmt.Sprintf(patiently, command))
 		}
@@ -312,6 +317,9 @@ func throughEveryQuorum(t *testing.T, version string) {
 	if !slices.Equal(d.codes(), []string{"start", "directory", "backup"}) {
 		t.Fatalf("0/3 with a directory: %+v", d)
 	}
+	if len(d.Directories) != 1 || d.Directories[0].Revision == 0 || d.Directories[0].Hash == nil || len(d.Directories[0].Codes) > 0 {
+		t.Fatalf("what the page about data directories compares by is not told: %+v", d.Directories)
+	}
 	w.follow(t, d.option(t, "directory"))
 	w.whole(t, "scene", "replaced")
 	for i := range c.Members() {
@@ -337,7 +345,8 @@ func (w *ward) learner(t *testing.T) {
 		if found && len(commands) == 1 && strings.Contains(commands[0], " member promote ") {
 			return
 		}
-		if !found || time.Now().After(deadline) {
+		_, unstarted := d.finding("unstarted") // until it has told the others its name
+		if !found && !unstarted || time.Now().After(deadline) {
 			t.Fatalf("the learner is not to be promoted: %+v", d.Findings)
 		}
 	}

@@ -25,6 +25,9 @@ func TestEveryCommandOfTheGuardPageWorks(t *testing.T) {
 			for _, b := range blocks(t, page) {
 				script += b.text
 			}
+			// A backup that was taken since is the latest one, and not the one that is held.
+			script = strings.ReplaceAll(script, "BACKUP="+sampleID, "lifeboat backup --recipients-file backup.key.pub --sink file:///var/backups/etcd "+strings.Join(etcdFlags(c), " ")+
+				"\nBACKUP=$(lifeboat list --sink file:///var/backups/etcd | awk '/held:/ { print $1 }')")
 			out := d.run(t, page, script)
 			for _, want := range []string{"upgrading to v1.37.0\n", "held: pre-upgrade: ./upgrade.sh", "retention decides over"} {
 				if !strings.Contains(out, want) {

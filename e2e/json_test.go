@@ -191,7 +191,7 @@ func jsonOutputs(t *testing.T) map[string][]string {
 	run("status", 0, reading...)
 	run("doctor", 0, append(slices.Clone(reading), etcdFlags(c)...)...)
 	c.Stop(t, 1)
-	run("doctor", 4, append(append(slices.Clone(reading), etcdFlags(c)...), "--endpoints", "https://127.0.0.1:1")...)
+	run("doctor", 4, append(append(slices.Clone(reading), etcdFlags(c)...), "--endpoints", "https://127.0.0.1:1", "--data-dir", c.Members()[1].DataDir)...)
 	for command, texts := range out {
 		for _, text := range texts {
 			if !json.Valid([]byte(text)) {

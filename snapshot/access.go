@@ -46,20 +46,20 @@ func loadAccess(cfg Config) (*access, error) {
 	if cfg.CAFile != "" {
 		data, err := os.ReadFile(cfg.CAFile)
 		if err != nil {
-			return nil, configError("CA file: %w", err)
+			return nil, configHint("give the cluster's CA certificate to --cacert (kubeadm: /etc/kubernetes/pki/etcd/ca.crt)", "CA file: %w", err)
 		}
 		a.tls.RootCAs = x509.NewCertPool()
 		if !a.tls.RootCAs.AppendCertsFromPEM(data) {
-			return nil, configError("CA file %s holds no PEM certificate", cfg.CAFile)
+			return nil, configHint("give the cluster's CA certificate to --cacert (kubeadm: /etc/kubernetes/pki/etcd/ca.crt)", "CA file %s holds no PEM certificate", cfg.CAFile)
 		}
 	}
 	if (cfg.CertFile == "") != (cfg.KeyFile == "") {
-		return nil, configError("a client certificate and its key go together, only one of them is given")
+		return nil, configHint("give both --cert and --key", "a client certificate and its key go together, only one of them is given")
 	}
 	if cfg.CertFile != "" {
 		pair, err := tls.LoadX509KeyPair(cfg.CertFile, cfg.KeyFile)
 		if err != nil {
-			return nil, configError("client certificate %s with key %s: %w", cfg.CertFile, cfg.KeyFile, err)
+			return nil, configHint("--key is the private key of --cert (kubeadm: healthcheck-client.crt and healthcheck-client.key in /etc/kubernetes/pki/etcd)", "client certificate %s with key %s: %w", cfg.CertFile, cfg.KeyFile, err)
 		}
 		a.leaf = pair.Leaf
 		// Always hand it over: left to itself the library offers none if the server's list of authorities does not match,
@@ -71,18 +71,18 @@ func loadAccess(cfg Config) (*access, error) {
 
 func (a *access) loadPassword() error {
 	if (a.user == "") != (a.passFile == "") {
-		return configError("a user and a password file go together, only one of them is given")
+		return configHint("give both --user NAME and --password-file FILE; a password is never a value", "a user and a password file go together, only one of them is given")
 	}
 	if a.user == "" {
 		return nil
 	}
 	data, err := os.ReadFile(a.passFile)
 	if err != nil {
-		return configError("password file: %w", err)
+		return configHint("write the password of --user into a file that only you can read, and give it to --password-file", "password file: %w", err)
 	}
 	a.password = strings.TrimSuffix(strings.TrimSuffix(string(data), "\n"), "\r")
 	if a.password == "" {
-		return configError("password file %s is empty", a.passFile)
+		return configHint("write the password of --user into it", "password file %s is empty", a.passFile)
 	}
 	return nil
 }

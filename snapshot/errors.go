@@ -47,6 +47,21 @@ func configError(format string, args ...any) error {
 	return &kindError{ErrConfig, fmt.Errorf(format, args...)}
 }
 
+// configHint is a wrong setting as well, with advice on what to set.
+func configHint(hint, format string, args ...any) error {
+	return &hinted{configError(format, args...), hint}
+}
+
+type hinted struct {
+	error
+	hint string
+}
+
+func (e *hinted) Unwrap() error { return e.error }
+
+// Hint is advice for a person.
+func (e *hinted) Hint() string { return e.hint }
+
 // damaged is a fault of a snapshot file, in words of its own.
 func damaged(format string, args ...any) error {
 	return &kindError{ErrDamaged, fmt.Errorf(format, args...)}

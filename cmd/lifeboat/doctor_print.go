@@ -12,15 +12,16 @@ import (
 
 // doctorJSON is `doctor -o json`.
 type doctorJSON struct {
-	Time     time.Time          `json:"time"`
-	Verdict  doctor.Verdict     `json:"verdict"`
-	Sentence string             `json:"sentence"`
-	Healthy  bool               `json:"healthy"`
-	Cluster  *doctorClusterJSON `json:"cluster,omitempty"`
-	Backup   *doctorBackupJSON  `json:"backup,omitempty"`
-	Options  []doctor.Option    `json:"options"`
-	Findings []doctor.Finding   `json:"findings"`
-	Unseen   []doctor.Unseen    `json:"unseen"`
+	Time        time.Time             `json:"time"`
+	Verdict     doctor.Verdict        `json:"verdict"`
+	Sentence    string                `json:"sentence"`
+	Healthy     bool                  `json:"healthy"`
+	Cluster     *doctorClusterJSON    `json:"cluster,omitempty"`
+	Backup      *doctorBackupJSON     `json:"backup,omitempty"`
+	Directories []doctorDirectoryJSON `json:"directories"`
+	Options     []doctor.Option       `json:"options"`
+	Findings    []doctor.Finding      `json:"findings"`
+	Unseen      []doctor.Unseen       `json:"unseen"`
 }
 
 type doctorClusterJSON struct {
@@ -56,7 +57,8 @@ type doctorBackupJSON struct {
 func newDoctorJSON(f doctor.Facts, d doctor.Decision) doctorJSON {
 	out := doctorJSON{
 		Time: f.Now.UTC(), Verdict: d.Verdict, Sentence: d.Sentence, Healthy: d.Healthy(),
-		Options: append([]doctor.Option{}, d.Options...), Findings: append([]doctor.Finding{}, d.Findings...), Unseen: append([]doctor.Unseen{}, f.Unseen...),
+		Directories: newDoctorDirectoriesJSON(f.Directories),
+		Options:     append([]doctor.Option{}, d.Options...), Findings: append([]doctor.Finding{}, d.Findings...), Unseen: append([]doctor.Unseen{}, f.Unseen...),
 	}
 	if f.Etcd != nil {
 		out.Cluster = &doctorClusterJSON{
@@ -142,11 +144,7 @@ func seenRows(f doctor.Facts, d doctor.Decision) [][]string {
 		row(onlyFirst(i, "members"), "%s", memberText(m))
 	}
 	for i, dir := range f.Directories {
-		state := fmt.Sprintf("revision %d, %s", dir.Revision, plural(int(dir.LiveKeys), "key"))
-		if dir.InUse {
-			state = "in use: its etcd is to be asked"
-		}
-		row(onlyFirst(i, "directories"), "%s of member %s: %s", dir.Path, catalog.HexID(dir.MemberID), state)
+		row(onlyFirst(i, "directories"), "%s", directoryText(dir))
 	}
 	switch b := d.Backup; {
 	case b != nil && b.Behind == 0:
@@ -174,9 +172,12 @@ func memberText(m doctor.Member) string {
 	if m.Learner {
 		name += " (learner, no vote)"
 	}
+	if m.ID != 0 { // 0 is a member that only a backup names
+		name += " " + catalog.HexID(m.ID).String()
+	}
 	s := m.Status
 	if s == nil {
-		return fmt.Sprintf("%s %s %s: %s", name, catalog.HexID(m.ID), strings.ToUpper(string(m.State)), m.Reason)
+		return fmt.Sprintf("%s %s: %s", name, strings.ToUpper(string(m.State)), m.Reason)
 	}
 	role := "follower"
 	switch {
@@ -185,5 +186,5 @@ func memberText(m doctor.Member) string {
 	case !s.HasLeader:
 		role = "no leader"
 	}
-	return fmt.Sprintf("%s %s up at %s: %s, etcd %s, revision %d, index %d, database %s", name, catalog.HexID(m.ID), s.URL, role, s.Version, s.Revision, s.Applied, bytesText(s.DBSize))
+	return fmt.Sprintf("%s up at %s: %s, etcd %s, revision %d, index %d, database %s", name, s.URL, role, s.Version, s.Revision, s.Applied, bytesText(s.DBSize))
 }

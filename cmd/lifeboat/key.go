@@ -45,7 +45,7 @@ Whoever holds the identity reads every backup sealed to it; without it nobody do
 Keep copies in two places, neither of them the cluster or the bucket.
 
 EXIT STATUS
-  0 done, 2 usage (an existing FILE is never overwritten), 1 FILE cannot be written`,
+  0 done, 2 usage (an existing FILE is never overwritten, a directory never made), 1 FILE cannot be written`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			if classic && signing {
@@ -109,6 +109,9 @@ func writeNew(path string, data []byte, mode os.FileMode) error {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
 	if errors.Is(err, fs.ErrExist) {
 		return &usageError{fmt.Sprintf("%s exists, and a key is never overwritten", path), "name a new file"}
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return &usageError{fmt.Sprintf("%s cannot be made: its directory does not exist", path), "name a file in a directory that is there"}
 	}
 	if err != nil {
 		return err

@@ -128,6 +128,26 @@ func flagComplaint(err error) string {
 	return strings.TrimPrefix(text, "time: ")
 }
 
+// argumentComplaint says what is wrong with the number of arguments, or with a name of a command, and how it is written.
+func argumentComplaint(cmd *cobra.Command, args []string) *usageError {
+	path := cmd.CommandPath()
+	switch hint := "it is used as in: " + strings.TrimSuffix(cmd.UseLine(), " [flags]") + "; `" + path + " --help` tells more"; {
+	case len(args) == 0:
+		return &usageError{fmt.Sprintf("something is missing after `%s`", path), hint}
+	case cmd.HasSubCommands():
+		hint = fmt.Sprintf("`%s --help` lists the commands", path)
+		cmd.SuggestionsMinimumDistance = 2 // as many letters may be wrong
+		if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+			hint = fmt.Sprintf("is it `%s %s`? %s", path, near[0], hint)
+		}
+		return &usageError{fmt.Sprintf("there is no command `%s %s`", path, args[0]), hint}
+	case len(args) == 1:
+		return &usageError{fmt.Sprintf("`%s` is followed by %q, and takes only flags", path, args[0]), hint}
+	default:
+		return &usageError{fmt.Sprintf("too much follows `%s`: %s", path, strings.Join(args, " ")), hint}
+	}
+}
+
 // usageErrors makes every complaint about arguments exit 2 with a hint, in every command below root.
 func usageErrors(root *cobra.Command) {
 	check := root.Args
@@ -136,7 +156,7 @@ func usageErrors(root *cobra.Command) {
 	}
 	root.Args = func(cmd *cobra.Command, args []string) error {
 		if err := check(cmd, args); err != nil {
-			return &usageError{strings.TrimSpace(strings.SplitN(err.Error(), "\n", 2)[0]), fmt.Sprintf("`%s --help` shows how it is used", cmd.CommandPath())}
+			return argumentComplaint(cmd, args)
 		}
 		return nil
 	}

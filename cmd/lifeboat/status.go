@@ -73,7 +73,7 @@ func (f *statusFlags) run(g *global, cmd *cobra.Command) error {
 	if f.expect != "" {
 		var err error
 		if want, err = catalog.ParseHead(f.expect); err != nil {
-			return err
+			return &usageError{"--expect: " + err.Error(), "give the whole head that an earlier `lifeboat status` printed"}
 		}
 	}
 	b, err := f.bucket(ctx, g, cmd)

@@ -256,5 +256,8 @@ func TestLinksAndTheMemberDirectoryLeadToTheSame(t *testing.T) {
 		if d.WALIndex != want.WALIndex || d.Revision != want.Revision || d.Size != want.Size || len(d.Findings) > 0 {
 			t.Errorf("%s: %+v, want %+v", path, d, want)
 		}
+		if st, err := os.Stat(d.Database); err != nil || st.Size() != d.DBSize {
+			t.Errorf("%s: the database at %s: %v, %v", path, d.Database, st, err)
+		}
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"time"
 
 	"github.com/lifeboat-dr/lifeboat/snapshot"
@@ -18,9 +19,10 @@ import (
 
 // A Dir is what a data directory holds. What could not be read is zero, and a Finding says why.
 type Dir struct {
-	Path   string `json:"path"`
-	InUse  bool   `json:"in_use"`           // an etcd is at work on it: the database was not opened
-	Holder string `json:"holder,omitempty"` // who, where that can be seen
+	Path     string `json:"path"`
+	Database string `json:"database"`         // the database in it, whether it is there or not
+	InUse    bool   `json:"in_use"`           // an etcd is at work on it: the database was not opened
+	Holder   string `json:"holder,omitempty"` // who, where that can be seen
 
 	MemberID  uint64   `json:"member_id"` // of whom the directory is, as the write-ahead log says
 	ClusterID uint64   `json:"cluster_id"`
@@ -120,7 +122,7 @@ func inspect(ctx context.Context, path string) (*Dir, error) {
 		return nil, err
 	}
 	defer f.close()
-	d := &Dir{Path: path, Modified: f.modified, Size: f.size, Findings: append([]Finding{}, f.findings...)}
+	d := &Dir{Path: path, Database: filepath.Join(f.snapDir, "db"), Modified: f.modified, Size: f.size, Findings: append([]Finding{}, f.findings...)}
 	if !f.data {
 		return d, nil
 	}
