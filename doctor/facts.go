@@ -88,8 +88,8 @@ func (f *Facts) settleMembers() {
 	switch {
 	case f.Etcd != nil && len(f.Etcd.Known) > 0:
 		known = f.Etcd.Known
-	case len(f.Directories) > 0 && len(f.Directories[0].Members) > 0:
-		for _, m := range f.Directories[0].Members {
+	case f.fullest() != nil:
+		for _, m := range f.fullest().Members {
 			known = append(known, snapshot.Member{Name: m.Name, ID: m.ID, PeerURLs: m.PeerURLs, ClientURLs: m.ClientURLs, Learner: m.Learner})
 		}
 	case f.Backups != nil && f.Backups.Newest != nil:
@@ -111,6 +111,21 @@ func (f *Facts) settleMembers() {
 			Member: snapshot.Member{Name: e.Name, ID: e.MemberID, ClientURLs: []string{e.URL}, Learner: e.Learner}, State: Up, Status: &e,
 		})
 	}
+}
+
+// fullest is the directory that knows best who belongs to the cluster: the one that is furthest on.
+func (f *Facts) fullest() (best *Directory) {
+	for i := range f.Directories {
+		if d := &f.Directories[i]; len(d.Members) > 0 && (best == nil || d.Revision > best.Revision) {
+			best = d
+		}
+	}
+	return best
+}
+
+// foreign tells whether a cluster is not the one that answers. Revisions of the two say nothing about each other.
+func (f *Facts) foreign(cluster uint64) bool {
+	return f.Etcd != nil && f.Etcd.ClusterID != 0 && cluster != 0 && cluster != f.Etcd.ClusterID
 }
 
 // seen tells how one member was seen.
@@ -156,6 +171,14 @@ func (f *Facts) strangers() []*snapshot.EndpointError {
 		}
 	}
 	return all
+}
+
+// newest is the backup that would be restored, nil if there is none.
+func (f *Facts) newest() *catalog.Entry {
+	if f.Backups == nil {
+		return nil
+	}
+	return f.Backups.Newest
 }
 
 // head is the highest revision that the cluster of the newest backup is known to have reached; 0 if nobody knows.

@@ -218,13 +218,14 @@ func (f *Facts) planRestore(newDir string) {
 	b.Plan = plan
 }
 
-// voters are the voting members as a restore makes them; none if one of them was never started, so that its name is not known.
+// voters are the voting members as a restore makes them; none if one of them was never started, so that its name is not known, or has a
+// name that a restore cannot use.
 func (f *Facts) voters() []restore.Member {
 	var all []restore.Member
 	for _, m := range f.Members {
 		switch {
 		case m.Learner:
-		case m.Name == "" || len(m.PeerURLs) == 0:
+		case len(m.PeerURLs) == 0 || !f.usable(m):
 			return nil
 		default:
 			all = append(all, restore.Member{Name: m.Name, PeerURLs: m.PeerURLs, ClientURLs: m.ClientURLs})
