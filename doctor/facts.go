@@ -135,10 +135,13 @@ func (f *Facts) seen(m snapshot.Member) Member {
 		all.Reason = "no endpoint was given"
 		return all
 	}
-	for _, e := range f.Etcd.Answered {
-		if m.ID != 0 && e.MemberID == m.ID {
-			return Member{Member: m, State: Up, Status: &e}
+	for _, e := range f.Etcd.Answered { // best at its own address: at another one it may be somebody else who answers next
+		if own := slices.Contains(m.ClientURLs, e.URL); m.ID != 0 && e.MemberID == m.ID && (all.Status == nil || own) {
+			all = Member{Member: m, State: Up, Status: &e}
 		}
+	}
+	if all.State == Up {
+		return all
 	}
 	if m.Name == "" {
 		return Member{Member: m, State: Unstarted, Reason: "it was added to the cluster, and has never been started"}
