@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/lifeboat-dr/lifeboat/internal/shell"
@@ -39,6 +40,20 @@ func (t Tools) restore(args []string, access bool) string {
 }
 
 func etcd(flags []string) string { return shell.Words(append([]string{"etcd"}, flags...)) }
+
+// usable tells whether a member's name can stand for it in commands and paths: etcd minds neither what a name is made of nor whether
+// another member has the same, and two of one name would each become a cluster of its own.
+func (f *Facts) usable(m Member) bool {
+	return restore.IsMemberName(m.Name) && m.Name[0] != '-' && !slices.ContainsFunc(f.Members, func(o Member) bool { return o.Name == m.Name && o.ID != m.ID })
+}
+
+// called is the name that a member has in commands: its own, or its id where that does not do.
+func (f *Facts) called(m Member) string {
+	if f.usable(m) {
+		return m.Name
+	}
+	return hex(m.ID)
+}
 
 // dir is where a member's new data directory goes.
 func (t Tools) dir(member string) string { return filepath.Join(t.NewDir, member) }
@@ -103,10 +118,10 @@ func (d *decider) joining(who Member) []string {
 	var all []restore.Member
 	var quota int64
 	for _, m := range d.Facts.Members {
-		all = append(all, restore.Member{Name: m.label(), PeerURLs: m.PeerURLs, ClientURLs: m.ClientURLs})
+		all = append(all, restore.Member{Name: d.called(m), PeerURLs: m.PeerURLs, ClientURLs: m.ClientURLs})
 		if m.Status != nil {
 			quota = max(quota, m.Status.Quota)
 		}
 	}
-	return restore.StartFlags(all, restore.Target{Member: who.label(), Dir: d.dir(who.label())}, "", quota)
+	return restore.StartFlags(all, restore.Target{Member: d.called(who), Dir: d.dir(d.called(who))}, "", quota)
 }

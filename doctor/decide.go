@@ -116,7 +116,15 @@ func (d *decider) shutOut() {
 
 func (d *decider) whole() {
 	d.Verdict = Whole
-	d.Sentence = fmt.Sprintf("%s: there is nothing to restore", d.all("serve", "serves"))
+	serve := d.all("serve", "serves")
+	d.Sentence = serve + ": there is nothing to restore"
+	switch e := d.newest(); {
+	case e == nil:
+	case d.foreign(uint64(e.Lineage.EtcdClusterID)):
+		d.Sentence = serve + ", and the newest backup is of another cluster: there is nothing to restore if that is meant to be so, as after a restore; or else what serves is not what was backed up"
+	case d.Etcd.Revision < e.Revision:
+		d.Sentence = serve + ", and not what the newest backup holds: the cluster was set back or wiped; stop what writes to it, and find out what was done before anything is restored"
+	}
 }
 
 // all speaks of every voter.

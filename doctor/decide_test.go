@@ -241,13 +241,16 @@ func TestADataDirectoryIsWorthMoreThanAnOlderBackup(t *testing.T) {
 		{Path: "/old/m4", Database: "/old/m4/member/snap/db", ClusterID: clusterID, Revision: 1050, Findings: []DirectoryFinding{{Code: "wal-missing", Detail: "its log is gone", Severe: true}}},
 	}
 	d := decide(f)
-	got := commandsOf(d, "directory")
-	if codes(d) != "start directory backup" || len(got) < 4 || got[0] != "cp /old/m1/member/snap/db /nowhere/etcd-new.raw.db" {
-		t.Fatalf("%s\n%s", codes(d), strings.Join(got, "\n"))
+	if first := d.Options[1].Title; !strings.Contains(first, "/old/m4, at revision 1050") { // a restore does not mind that its log is gone
+		t.Errorf("what is furthest on is not the first: %s", first)
 	}
-	for i, m := range []string{"m1", "m2", "m3"} { // from the copy: under the old path every node has a database of its own
-		if want := "lifeboat restore /nowhere/etcd-new.raw.db --raw --member " + m + " --data-dir /nowhere/etcd-new/" + m + " --initial-cluster m1="; !strings.HasPrefix(got[1+i], want) {
-			t.Errorf("%s\ndoes not begin with %s", got[1+i], want)
+	got := strings.Join(commandsOf(d, "directory"), "\n")
+	if codes(d) != "start directory directory backup" || !strings.Contains(got, "cp /old/m1/member/snap/db /nowhere/etcd-new.raw.db") {
+		t.Fatalf("%s\n%s", codes(d), got)
+	}
+	for _, m := range []string{"m1", "m2", "m3"} { // from the copy: under the old path every node has a database of its own
+		if want := "lifeboat restore /nowhere/etcd-new.raw.db --raw --member " + m + " --data-dir /nowhere/etcd-new/" + m + " --initial-cluster m1="; !strings.Contains(got, want) {
+			t.Errorf("%s\ndoes not hold %s", got, want)
 		}
 	}
 	if d.Backup.Behind != 300 {

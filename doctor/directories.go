@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"cmp"
 	"context"
 	"slices"
 
@@ -41,20 +42,35 @@ const damagedDatabase = datadir.DBDamaged
 
 func severe(f DirectoryFinding) bool { return f.Severe }
 
-// directory is the one that a restore can take most from. Its log need not be whole for that, but one without anything severe is
-// preferred. What an etcd is at work on is that etcd's to tell.
-func (d *decider) directory() (best Directory, found bool) {
+// directoriesToUse are those that a restore can take most from: the one that is furthest on and, if something severe stands against it,
+// which a restore need not mind, the furthest of those without. One of another cluster is there only for want of this one's. What an
+// etcd is at work on is that etcd's to tell, and a member that differs from the others is no source.
+func (d *decider) directoriesToUse() (all []Directory) {
+	var usable []Directory
 	for _, dir := range d.Directories {
 		broken := slices.ContainsFunc(dir.Findings, func(f DirectoryFinding) bool { return f.Code == damagedDatabase })
-		if dir.InUse || broken || dir.Revision == 0 {
-			continue
-		}
-		bad, worse := slices.ContainsFunc(dir.Findings, severe), slices.ContainsFunc(best.Findings, severe)
-		if !found || worse && !bad || worse == bad && dir.Revision > best.Revision {
-			best, found = dir, true
+		if !dir.InUse && !broken && dir.Revision != 0 && !slices.Contains(d.bad, dir.MemberID) {
+			usable = append(usable, dir)
 		}
 	}
-	return best, found
+	order := func(dir Directory) int {
+		switch bad := slices.ContainsFunc(dir.Findings, severe); {
+		case d.foreign(dir.ClusterID):
+			return 2
+		case bad:
+			return 1
+		}
+		return 0
+	}
+	slices.SortStableFunc(usable, func(a, b Directory) int {
+		return cmp.Or(cmp.Compare(order(a), order(b)), cmp.Compare(b.Revision, a.Revision))
+	})
+	for _, dir := range usable {
+		if len(all) == 0 || order(dir) == 1 && order(all[0]) == 0 && len(all) == 1 && dir.Revision > all[0].Revision {
+			all = append(all, dir)
+		}
+	}
+	return all
 }
 
 // directories passes on what was found in data directories.

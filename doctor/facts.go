@@ -88,8 +88,8 @@ func (f *Facts) settleMembers() {
 	switch {
 	case f.Etcd != nil && len(f.Etcd.Known) > 0:
 		known = f.Etcd.Known
-	case len(f.Directories) > 0 && len(f.Directories[0].Members) > 0:
-		for _, m := range f.Directories[0].Members {
+	case f.fullest() != nil:
+		for _, m := range f.fullest().Members {
 			known = append(known, snapshot.Member{Name: m.Name, ID: m.ID, PeerURLs: m.PeerURLs, ClientURLs: m.ClientURLs, Learner: m.Learner})
 		}
 	case f.Backups != nil && f.Backups.Newest != nil:
@@ -113,6 +113,21 @@ func (f *Facts) settleMembers() {
 	}
 }
 
+// fullest is the directory that knows best who belongs to the cluster: the one that is furthest on.
+func (f *Facts) fullest() (best *Directory) {
+	for i := range f.Directories {
+		if d := &f.Directories[i]; len(d.Members) > 0 && (best == nil || d.Revision > best.Revision) {
+			best = d
+		}
+	}
+	return best
+}
+
+// foreign tells whether a cluster is not the one that answers. Revisions of the two say nothing about each other.
+func (f *Facts) foreign(cluster uint64) bool {
+	return f.Etcd != nil && f.Etcd.ClusterID != 0 && cluster != 0 && cluster != f.Etcd.ClusterID
+}
+
 // seen tells how one member was seen.
 func (f *Facts) seen(m snapshot.Member) Member {
 	all := Member{Member: m, State: NotAsked, Reason: "it is not known where it serves clients"}
@@ -120,10 +135,13 @@ func (f *Facts) seen(m snapshot.Member) Member {
 		all.Reason = "no endpoint was given"
 		return all
 	}
-	for _, e := range f.Etcd.Answered {
-		if m.ID != 0 && e.MemberID == m.ID {
-			return Member{Member: m, State: Up, Status: &e}
+	for _, e := range f.Etcd.Answered { // best at its own address: at another one it may be somebody else who answers next
+		if own := slices.Contains(m.ClientURLs, e.URL); m.ID != 0 && e.MemberID == m.ID && (all.Status == nil || own) {
+			all = Member{Member: m, State: Up, Status: &e}
 		}
+	}
+	if all.State == Up {
+		return all
 	}
 	if m.Name == "" {
 		return Member{Member: m, State: Unstarted, Reason: "it was added to the cluster, and has never been started"}
@@ -156,6 +174,14 @@ func (f *Facts) strangers() []*snapshot.EndpointError {
 		}
 	}
 	return all
+}
+
+// newest is the backup that would be restored, nil if there is none.
+func (f *Facts) newest() *catalog.Entry {
+	if f.Backups == nil {
+		return nil
+	}
+	return f.Backups.Newest
 }
 
 // head is the highest revision that the cluster of the newest backup is known to have reached; 0 if nobody knows.

@@ -24,6 +24,8 @@ const (
 	// An election takes a moment: before enough members are said not to agree they are asked again.
 	surveys     = 3
 	betweenThem = 2 * time.Second
+
+	askedAgain = 2 // members that were not among those asked
 )
 
 // Places are where to look. Each may be missing.
@@ -91,17 +93,24 @@ func Look(ctx context.Context, p Places, now time.Time) (Facts, error) {
 	return f, nil
 }
 
-// lookAtEtcd asks the endpoints and, once, the members that they know of and that were not among them.
+// lookAtEtcd asks the endpoints and the members that they know of and that were not among them. It is another member each time that answers
+// behind a load balancer, so that one which had answered may then be missing, and is asked as well.
 func lookAtEtcd(ctx context.Context, cfg snapshot.Config) (*Etcd, error) {
 	e, err := ask(ctx, cfg)
 	if err != nil || e.Err != nil {
 		return e, err
 	}
-	if more := e.unasked(cfg.Endpoints); len(more) > 0 {
-		cfg.Endpoints = append(slices.Clone(cfg.Endpoints), more...)
-		if all, err := ask(ctx, cfg); err == nil && all.Err == nil && len(all.Answered) > 0 {
-			return all, nil
+	for range askedAgain {
+		more := e.unasked(cfg.Endpoints)
+		if len(more) == 0 {
+			break
 		}
+		cfg.Endpoints = append(slices.Clone(cfg.Endpoints), more...)
+		all, err := ask(ctx, cfg)
+		if err != nil || all.Err != nil || len(all.Answered) == 0 {
+			break
+		}
+		e = all
 	}
 	return e, nil
 }
@@ -218,13 +227,14 @@ func (f *Facts) planRestore(newDir string) {
 	b.Plan = plan
 }
 
-// voters are the voting members as a restore makes them; none if one of them was never started, so that its name is not known.
+// voters are the voting members as a restore makes them; none if one of them was never started, so that its name is not known, or has a
+// name that a restore cannot use.
 func (f *Facts) voters() []restore.Member {
 	var all []restore.Member
 	for _, m := range f.Members {
 		switch {
 		case m.Learner:
-		case m.Name == "" || len(m.PeerURLs) == 0:
+		case len(m.PeerURLs) == 0 || !f.usable(m):
 			return nil
 		default:
 			all = append(all, restore.Member{Name: m.Name, PeerURLs: m.PeerURLs, ClientURLs: m.ClientURLs})

@@ -11,6 +11,7 @@ import (
 	"github.com/lifeboat-dr/lifeboat/internal/shell"
 	"github.com/lifeboat-dr/lifeboat/restore"
 	"github.com/lifeboat-dr/lifeboat/restore/runbook"
+	"github.com/lifeboat-dr/lifeboat/snapshot"
 )
 
 // recoveries are the ways back where quorum is lost, that which loses least first: starting what is stopped, then whatever holds
@@ -24,24 +25,31 @@ func (d *decider) recoveries() []Option {
 		first = append(first, d.lookAtUnseen())
 	}
 	type way struct {
+		cluster  uint64
 		revision int64
 		Option
 	}
 	var ways []way
 	if m, ok := d.survivor(); ok {
-		ways = append(ways, way{m.Status.Revision, d.fromSurvivor(m)})
+		ways = append(ways, way{d.Etcd.ClusterID, m.Status.Revision, d.fromSurvivor(m)})
 	}
-	if dir, ok := d.directory(); ok {
-		ways = append(ways, way{dir.Revision, d.fromDirectory(dir)})
+	for _, dir := range d.directoriesToUse() {
+		ways = append(ways, way{dir.ClusterID, dir.Revision, d.fromDirectory(dir)})
 	}
 	if b := d.backup(); b != nil {
-		ways = append(ways, way{b.Revision, d.fromBackup(*b)})
+		ways = append(ways, way{uint64(d.Backups.Newest.Lineage.EtcdClusterID), b.Revision, d.fromBackup(*b)})
 	}
 	slices.SortStableFunc(ways, func(a, b way) int { return cmp.Compare(b.revision, a.revision) })
+	var foreign []Option
 	for _, w := range ways {
-		first = append(first, w.Option)
+		if !d.foreign(w.cluster) {
+			first = append(first, w.Option)
+			continue
+		}
+		w.Loses = fmt.Sprintf("all that was written since this cluster (%s) began, for it is of another (%s); %s", hex(d.Etcd.ClusterID), hex(w.cluster), w.Loses)
+		foreign = append(foreign, w.Option)
 	}
-	return first
+	return append(first, foreign...)
 }
 
 // survivor is the member that answers, can be trusted, and has the highest revision. A learner is as good as any.
@@ -80,7 +88,7 @@ func (d *decider) behind(revision int64) string {
 
 func (d *decider) fromSurvivor(m Member) Option {
 	name, at := m.label(), m.address()
-	file := filepath.Clean(d.NewDir) + "." + name + ".db"
+	file := filepath.Clean(d.NewDir) + "." + d.called(m) + ".db"
 	o := Option{
 		Code: "survivor", Title: fmt.Sprintf("Only if the data of too many members is gone: make the cluster anew from what %s holds, at revision %d", name, m.Status.Revision),
 		Loses: "only what " + name + " had not yet been sent when quorum was lost",
@@ -107,12 +115,14 @@ func (d *decider) fromDirectory(dir Directory) Option {
 		}
 	}
 	members := d.voters()
-	if members == nil {
+	if members == nil && !d.foreign(dir.ClusterID) { // one was added and never started; the directory may know only those that were
+		of := Facts{}
 		for _, m := range dir.Members {
-			if !m.Learner && m.Name != "" {
-				members = append(members, restore.Member{Name: m.Name, PeerURLs: m.PeerURLs, ClientURLs: m.ClientURLs})
+			if m.Name != "" {
+				of.Members = append(of.Members, Member{Member: snapshot.Member{Name: m.Name, ID: m.ID, PeerURLs: m.PeerURLs, ClientURLs: m.ClientURLs, Learner: m.Learner}})
 			}
 		}
+		members = of.voters()
 	}
 	o.Steps[1].Until += " Better than this, where that etcd still starts on the directory: start it, alone and without quorum, and let doctor look again; " +
 		"it then takes the write-ahead log into account. etcd --force-new-cluster on that directory would do so as well, and change the only copy there is: copy it first."

@@ -35,6 +35,9 @@ func (d *decider) start(members []Member) {
 			enough = " One of them is enough."
 		}
 	}
+	if d.Verdict == QuorumLost {
+		enough += " Where they turn out to run, the quorum may be among them, and what answers here is what is cut off: then mend the network, and restore nothing."
+	}
 	if d.Verdict == AllDown {
 		enough += " Nothing at all answers: be sure that it is not this machine, or its network, that is cut off."
 	}
@@ -71,11 +74,11 @@ func (d *decider) replace(m Member) Option {
 	o.Steps = append(o.Steps, runbook.Step{
 		Title: "Take " + name + " out of the cluster", Commands: []string{d.etcdctl(at, "member", "remove", hex(m.ID))}, Until: stop,
 	}, runbook.Step{
-		Title: "Add it again, without a vote", Commands: []string{d.etcdctl(at, "member", "add", name, "--peer-urls="+peers, "--learner")},
+		Title: "Add it again, without a vote", Commands: []string{d.etcdctl(at, "member", "add", d.called(m), "--peer-urls="+peers, "--learner")},
 		Until: "Refused because of an unhealthy cluster? Members that were started only seconds ago do not count yet: repeat it. Where kubeadm runs the node, let it do this and the next two steps: kubeadm reset there, then kubeadm join with --control-plane.",
 	}, runbook.Step{
 		Title: "Start etcd on " + name + " with an empty data directory", On: []string{name}, Commands: []string{etcd(d.joining(m))},
-		Until: fmt.Sprintf("%s must not exist yet. What else stands in its unit or manifest, certificates above all, stays as it is. Once it serves, the unit needs these flags too.", d.dir(name)),
+		Until: fmt.Sprintf("%s must not exist yet. What else stands in its unit or manifest, certificates above all, stays as it is. Once it serves, the unit needs these flags too.", d.dir(d.called(m))),
 	}, runbook.Step{
 		Title: "Give it its vote when it has caught up", Commands: []string{"until " + d.etcdctl(at, "member", "promote") + ` "$(` + find + `)"; do sleep 2; done`},
 		Until: "It is refused as long as the member is not in sync with the leader, which takes as long as its database takes to arrive.",

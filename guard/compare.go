@@ -36,7 +36,7 @@ func (c Comparison) Text() string {
 // of a backup: it counts beside the one of the state.
 //
 // The etcd cluster id alone tells little: it is made of peer URLs and token, so a wiped cluster that the same script starts again has the
-// same. But its revisions and its raft log begin anew, and neither ever goes back in the life of a cluster.
+// same. But its revisions, its raft log and its terms begin anew, and none ever goes back in the life of a cluster.
 func Compare(before, after State, reached int64) Comparison {
 	var c Comparison
 	reached = max(reached, before.Revision)
@@ -54,8 +54,13 @@ func Compare(before, after State, reached int64) Comparison {
 			c.Problems = append(c.Problems, p)
 		}
 	}
-	if after.Quorum && len(c.Problems) == 0 && after.RaftIndex < before.RaftIndex { // one that is still starting may not know yet what is committed
+	settled := after.Quorum && len(c.Problems) == 0 // one that is still starting may not know yet what is committed
+	switch {
+	case !settled:
+	case after.RaftIndex < before.RaftIndex:
 		c.Lost = append(c.Lost, fmt.Sprintf("the raft log went back from index %d to %d: the data directories are not those of before", before.RaftIndex, after.RaftIndex))
+	case after.RaftTerm < before.RaftTerm: // all else may have been written again
+		c.Lost = append(c.Lost, fmt.Sprintf("the raft term went back from %d to %d: the data directories are not those of before", before.RaftTerm, after.RaftTerm))
 	}
 	c.Changes = changes(before.Members, after.Members)
 	return c

@@ -51,8 +51,13 @@ func TestCompareTellsWhatBecameOfACluster(t *testing.T) {
 		"another cluster":             {before: healthy, after: with(healthy, func(s *State) { s.ClusterID = 0xd }), lost: 1},
 		"wiped, with the same id":     {before: healthy, after: with(healthy, func(s *State) { s.Revision, s.RaftIndex = 1, 8 }), lost: 2},
 		"wiped, and written to since": {before: healthy, after: with(healthy, func(s *State) { s.Revision, s.RaftIndex = 501, 600 }), lost: 1},
-		"below the backup":            {before: healthy, after: with(healthy, func(s *State) { s.Revision = 520 }), reached: 521, lost: 1},
-		"one is down now":             {before: healthy, after: with(healthy, func(s *State) { s.Problems = []Problem{down} }), problems: []Problem{down}},
+		"wiped, and written to until every number is higher but the term": {
+			before: with(healthy, func(s *State) { s.RaftTerm = 7 }), lost: 1,
+			after: with(healthy, func(s *State) { s.Revision, s.RaftIndex, s.RaftTerm = 9000, 9900, 2 }),
+		},
+		"an election":      {before: with(healthy, func(s *State) { s.RaftTerm = 7 }), after: with(healthy, func(s *State) { s.RaftTerm = 8 })},
+		"below the backup": {before: healthy, after: with(healthy, func(s *State) { s.Revision = 520 }), reached: 521, lost: 1},
+		"one is down now":  {before: healthy, after: with(healthy, func(s *State) { s.Problems = []Problem{down} }), problems: []Problem{down}},
 		"one was down and is": {
 			before: with(healthy, func(s *State) { s.Problems = []Problem{{Down, "m3", "m3 does not answer: timeout"}} }),
 			after:  with(healthy, func(s *State) { s.Problems = []Problem{down} }), remaining: []Problem{down},

@@ -24,6 +24,7 @@ type State struct {
 	Quorum    bool          `json:"quorum"`
 	Revision  int64         `json:"revision"`   // read with quorum; 0 without
 	RaftIndex uint64        `json:"raft_index"` // the highest that any member has committed
+	RaftTerm  uint64        `json:"raft_term"`  // the highest that any member has seen: it grows with each election
 	Members   []Member      `json:"members"`    // by name
 	Problems  []Problem     `json:"problems"`   // why it is not healthy; none if it is
 
@@ -161,7 +162,7 @@ func (r *reading) tell(kind ProblemKind, subject, format string, args ...any) {
 func (r *reading) members() {
 	listed := slices.Clone(r.Survey.Members)
 	for _, ep := range r.Answered {
-		r.RaftIndex = max(r.RaftIndex, ep.Committed)
+		r.RaftIndex, r.RaftTerm = max(r.RaftIndex, ep.Committed), max(r.RaftTerm, ep.Term)
 		if !slices.ContainsFunc(listed, func(m snapshot.Member) bool { return m.ID == ep.MemberID }) {
 			listed = append(listed, snapshot.Member{Name: ep.Name, ID: ep.MemberID, Learner: ep.Learner})
 		}

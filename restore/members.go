@@ -22,6 +22,9 @@ type Member struct {
 // memberName is what may be both the name of a folder and an item of --initial-cluster.
 var memberName = regexp.MustCompile(`^[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}$`)
 
+// IsMemberName tells whether a restore makes a member of that name. Etcd takes any, also one that leads out of a folder.
+func IsMemberName(name string) bool { return memberName.MatchString(name) }
+
 // ParseMembers reads the notation of etcd's --initial-cluster: name=peerURL with commas between, a name once per URL.
 func ParseMembers(s string) ([]Member, error) {
 	var all []Member

@@ -88,29 +88,34 @@ func printDecision(g *global, f doctor.Facts, d doctor.Decision) error {
 		return err
 	}
 	var t strings.Builder
+	line := func(format string, args ...any) { t.WriteString(visible(fmt.Sprintf(format, args...)) + "\n") }
 	for _, x := range d.Findings {
-		fmt.Fprintf(&t, "\n%s  %s [%s]\n", strings.ToUpper(string(x.Severity)), x.Text, x.Code) // by the code the page about doctor tells more
+		t.WriteByte('\n')
+		line("%s  %s [%s]", strings.ToUpper(string(x.Severity)), x.Text, x.Code) // by the code the page about doctor tells more
 		if x.Advice != "" {
-			fmt.Fprintf(&t, "   %s\n", x.Advice)
+			line("   %s", x.Advice)
 		}
 		for _, c := range x.Commands {
-			fmt.Fprintf(&t, "     %s\n", c)
+			line("     %s", c)
 		}
 	}
-	fmt.Fprintf(&t, "\nDECISION  %s\n", d.Sentence)
+	t.WriteByte('\n')
+	line("DECISION  %s", d.Sentence)
 	for i, o := range d.Options {
-		fmt.Fprintf(&t, "\n%c. %s\n   Loses %s.\n", 'A'+i, o.Title, o.Loses)
+		t.WriteByte('\n')
+		line("%c. %s", 'A'+i, o.Title)
+		line("   Loses %s.", o.Loses)
 		for n, s := range o.Steps {
 			where := ""
 			if len(s.On) > 0 {
 				where = " (on " + strings.Join(s.On, ", ") + ")"
 			}
-			fmt.Fprintf(&t, "   %d. %s%s\n", n+1, s.Title, where)
+			line("   %d. %s%s", n+1, s.Title, where)
 			for _, c := range s.Commands {
-				fmt.Fprintf(&t, "        %s\n", c)
+				line("        %s", c)
 			}
 			if s.Until != "" {
-				fmt.Fprintf(&t, "      %s\n", s.Until)
+				line("      %s", s.Until)
 			}
 		}
 	}

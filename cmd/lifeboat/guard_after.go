@@ -35,7 +35,7 @@ func (r *guarding) runIt(ctx context.Context, o backup.Options) error {
 		Look: func(ctx context.Context) (guard.State, error) { return guard.Look(ctx, o.Etcd, r.check, r.g.now()) },
 		Told: func(wrong string) {
 			if wrong != "" {
-				fmt.Fprintf(r.g.err, "lifeboat: waiting up to %s for the cluster: %s\n", r.settle, wrong)
+				fmt.Fprintf(r.g.err, "lifeboat: waiting up to %s for the cluster: %s\n", r.settle, visible(wrong))
 			}
 		},
 	}.Settle(ctx, *r.out.Before)
@@ -44,7 +44,7 @@ func (r *guarding) runIt(ctx context.Context, o backup.Options) error {
 		r.g.tellState("after", after)
 	}
 	for _, c := range compared.Changes {
-		fmt.Fprintf(r.g.err, "lifeboat: changed: %s\n", c)
+		fmt.Fprintf(r.g.err, "lifeboat: changed: %s\n", visible(c))
 	}
 	for _, p := range compared.Remaining {
 		r.g.warnf("as before: %s", p.Detail)

@@ -145,7 +145,7 @@ func (s streams) tellState(when string, state guard.State) {
 		fmt.Fprintf(s.err, "lifeboat: %s: nobody answers\n", when)
 		return
 	}
-	fmt.Fprintf(s.err, "lifeboat: %s: cluster %s, revision %d: %s\n", when, state.ClusterID, state.Revision, strings.Join(members, ", "))
+	fmt.Fprintf(s.err, "lifeboat: %s: cluster %s, revision %d: %s\n", when, state.ClusterID, state.Revision, visible(strings.Join(members, ", ")))
 }
 
 // finish says what the run came to and how to go on.

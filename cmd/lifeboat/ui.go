@@ -6,9 +6,11 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode"
 )
 
 // The rules of what a person sees:
@@ -24,17 +26,31 @@ type streams struct {
 }
 
 func (s streams) errorf(err error) {
-	fmt.Fprintf(s.err, "lifeboat: error: %s\n", oneLine(err.Error()))
+	fmt.Fprintf(s.err, "lifeboat: error: %s\n", visible(oneLine(err.Error())))
 	for _, h := range hintsOf(err) {
-		fmt.Fprintf(s.err, "lifeboat: hint: %s\n", h)
+		fmt.Fprintf(s.err, "lifeboat: hint: %s\n", visible(h))
 	}
 }
 
 // oneLine joins what errors.Join puts on lines of their own.
 func oneLine(text string) string { return strings.ReplaceAll(text, "\n", "; ") }
 
+// visible spells out what a terminal would obey instead of showing it. Names of members, keys and backups are whatever somebody made
+// them: a line break or an escape sequence in one of them must not write or hide a line of ours.
+func visible(text string) string {
+	var b strings.Builder
+	for _, r := range text {
+		if unicode.IsGraphic(r) {
+			b.WriteRune(r)
+		} else {
+			b.WriteString(strings.Trim(strconv.QuoteRuneToASCII(r), "'"))
+		}
+	}
+	return b.String()
+}
+
 func (s streams) warnf(format string, args ...any) {
-	fmt.Fprintf(s.err, "lifeboat: warning: "+format+"\n", args...)
+	fmt.Fprintf(s.err, "lifeboat: warning: %s\n", visible(oneLine(fmt.Sprintf(format, args...))))
 }
 
 // logger writes events to stderr without the time, which the terminal's reader or the log collector has.
@@ -67,7 +83,7 @@ func (s streams) table(rows [][]string) error {
 			if i > 0 {
 				fmt.Fprint(w, "\t")
 			}
-			fmt.Fprint(w, cell)
+			fmt.Fprint(w, visible(cell))
 		}
 		fmt.Fprintln(w)
 	}

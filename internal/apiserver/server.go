@@ -52,6 +52,7 @@ var versionLine = regexp.MustCompile(`(?m)^Kubernetes (v\S+)`)
 func Version(ctx context.Context, binary string, args []string) (string, error) {
 	for _, arg := range args {
 		name, _, _ := strings.Cut(strings.TrimLeft(arg, "-"), "=")
+		name = strings.ReplaceAll(name, "_", "-") // it takes both
 		if slices.Contains(ours, name) {
 			return "", fmt.Errorf("--%s is not for you to choose: the server has to run on the throwaway cluster, and apart from everything else", name)
 		}
