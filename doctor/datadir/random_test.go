@@ -133,6 +133,7 @@ func TestDamagedLogsAreSevereIfEtcdDoesNotServeThem(t *testing.T) {
 		d := inspected(t, broken.dir)
 		err := broken.answers("3.7", revision, !d.Severe())
 		switch {
+		case d.Has(DBAhead): // by a single entry an etcd may get over it: the one it takes for applied is then its own election's, which holds nothing
 		case d.Severe() && err != nil:
 			severe++
 		case !d.Severe() && err == nil:
