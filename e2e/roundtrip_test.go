@@ -22,7 +22,6 @@ import (
 
 	"github.com/lifeboat-dr/lifeboat/e2e/lab"
 	"github.com/lifeboat-dr/lifeboat/internal/kubedata"
-	"github.com/lifeboat-dr/lifeboat/internal/member"
 )
 
 // hashAt is what a member answers to HashKV.
@@ -131,10 +130,7 @@ func newNames(t *testing.T, n int) string {
 // knows only for the source's own members, and returns a client of all.
 func boot(t *testing.T, version string, r restoredCluster) *clientv3.Client {
 	t.Helper()
-	ports, err := member.FreePorts(len(r.Members))
-	if err != nil {
-		t.Fatal(err)
-	}
+	ports := lab.FreePorts(t, len(r.Members))
 	var endpoints []string
 	for i, m := range r.Members {
 		client := fmt.Sprintf("http://127.0.0.1:%d", ports[i])

@@ -12,7 +12,6 @@ import (
 
 	"github.com/lifeboat-dr/lifeboat/e2e/lab"
 	"github.com/lifeboat-dr/lifeboat/internal/kubedata"
-	"github.com/lifeboat-dr/lifeboat/internal/member"
 	"github.com/lifeboat-dr/lifeboat/internal/pki"
 )
 
@@ -74,10 +73,7 @@ func startRestored(t *testing.T, r restoredCluster, scheme string, pair pki.Pair
 			certificates = append(certificates, prefix+"client-cert-auth", prefix+"trusted-ca-file="+pair.CA, prefix+"cert-file="+pair.Cert, prefix+"key-file="+pair.Key)
 		}
 	}
-	ports, err := member.FreePorts(len(r.Members))
-	if err != nil {
-		t.Fatal(err)
-	}
+	ports := lab.FreePorts(t, len(r.Members))
 	var kill []func()
 	for i, m := range r.Members {
 		url := fmt.Sprintf("%s://127.0.0.1:%d", scheme, ports[i])
@@ -95,10 +91,7 @@ func startRestored(t *testing.T, r restoredCluster, scheme string, pair pki.Pair
 // newCluster is a value for --initial-cluster: members named after the cluster, on free ports.
 func newCluster(t *testing.T, scheme, name string, n int) string {
 	t.Helper()
-	ports, err := member.FreePorts(n)
-	if err != nil {
-		t.Fatal(err)
-	}
+	ports := lab.FreePorts(t, n)
 	var all []string
 	for i, port := range ports {
 		all = append(all, fmt.Sprintf("%s-%c=%s://127.0.0.1:%d", name, 'a'+i, scheme, port))

@@ -18,7 +18,6 @@ import (
 	"github.com/lifeboat-dr/lifeboat/e2e/lab"
 	"github.com/lifeboat-dr/lifeboat/e2e/tools"
 	"github.com/lifeboat-dr/lifeboat/internal/kubedata"
-	"github.com/lifeboat-dr/lifeboat/internal/member"
 )
 
 // TestNodeTheReadmeRecoversWithStockTools does what the README says from top to bottom, recovery without Lifeboat included.
@@ -199,10 +198,7 @@ func fileSHA256(t *testing.T, file string) string {
 // bootByHand starts etcd on what etcdutl made when it was told nothing of members.
 func bootByHand(t *testing.T, dataDir string) *clientv3.Client {
 	t.Helper()
-	ports, err := member.FreePorts(1)
-	if err != nil {
-		t.Fatal(err)
-	}
+	ports := lab.FreePorts(t, 1)
 	var r restoredCluster
 	decode(t, fmt.Sprintf(`{"members": [{"name": "default", "data_dir": %q, "flags": ["--data-dir", %q, "--listen-peer-urls", "http://127.0.0.1:%d"]}]}`,
 		dataDir, dataDir, ports[0]), &r)

@@ -19,7 +19,6 @@ import (
 	"github.com/lifeboat-dr/lifeboat/e2e/lab"
 	"github.com/lifeboat-dr/lifeboat/internal/child"
 	"github.com/lifeboat-dr/lifeboat/internal/kubedata"
-	"github.com/lifeboat-dr/lifeboat/internal/member"
 	"github.com/lifeboat-dr/lifeboat/internal/pki"
 	"github.com/lifeboat-dr/lifeboat/snapshot"
 )
@@ -48,10 +47,7 @@ func populate(t testing.TB, cli *clientv3.Client, keys int) kubedata.Stats {
 // newMembers describes members with these names on free ports of loopback.
 func newMembers(t testing.TB, scheme string, names ...string) []Member {
 	t.Helper()
-	ports, err := member.FreePorts(2 * len(names))
-	if err != nil {
-		t.Fatal(err)
-	}
+	ports := lab.FreePorts(t, 2*len(names))
 	var all []Member
 	for i, n := range names {
 		all = append(all, Member{

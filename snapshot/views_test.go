@@ -120,9 +120,9 @@ func TestWhoIsNotThereIsToldFromWhoDoesNotLetUsIn(t *testing.T) {
 		cfg    snapshot.Config
 		absent bool
 	}{
-		"nobody listens":        {snapshot.Config{Endpoints: []string{"http://127.0.0.1:1"}}, true},
-		"no such host":          {snapshot.Config{Endpoints: []string{"http://etcd.invalid:2379"}}, true},
-		"silence":               {with(func(c *snapshot.Config) {
+		"nobody listens": {snapshot.Config{Endpoints: []string{"http://127.0.0.1:1"}}, true},
+		"no such host":   {snapshot.Config{Endpoints: []string{"http://etcd.invalid:2379"}}, true},
+		"silence": {with(func(c *snapshot.Config) {
 			c.Endpoints, c.DialTimeout = []string{"https://" + silent.Addr().String()}, 2*time.Second
 		}), true},
 		"no client certificate": {with(func(c *snapshot.Config) { c.CertFile, c.KeyFile = "", "" }), false},

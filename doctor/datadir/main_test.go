@@ -51,10 +51,7 @@ type host struct {
 
 func newHost(t testing.TB) *host {
 	t.Helper()
-	ports, err := member.FreePorts(2)
-	if err != nil {
-		t.Fatal(err)
-	}
+	ports := lab.FreePorts(t, 2)
 	dir := filepath.Join(lab.Dir(t), "m1")
 	peer := fmt.Sprintf("http://127.0.0.1:%d", ports[0])
 	return &host{t: t, dir: dir, spec: member.Spec{
@@ -75,10 +72,7 @@ func (h *host) fork(name string) *host {
 // elsewhere is the same place on other ports, for several copies at once. To its cluster it is the same member.
 func (h *host) elsewhere() (at *host, args []string) {
 	h.t.Helper()
-	ports, err := member.FreePorts(2)
-	if err != nil {
-		h.t.Fatal(err)
-	}
+	ports := lab.FreePorts(h.t, 2)
 	moved := *h
 	moved.client = fmt.Sprintf("http://127.0.0.1:%d", ports[0])
 	return &moved, []string{"--listen-client-urls=" + moved.client, fmt.Sprintf("--listen-peer-urls=http://127.0.0.1:%d", ports[1])}

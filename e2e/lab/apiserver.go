@@ -8,7 +8,6 @@ import (
 
 	"github.com/lifeboat-dr/lifeboat/e2e/tools"
 	"github.com/lifeboat-dr/lifeboat/internal/apiserver"
-	"github.com/lifeboat-dr/lifeboat/internal/member"
 	"github.com/lifeboat-dr/lifeboat/internal/pki"
 )
 
@@ -16,10 +15,7 @@ import (
 // Stop, which has to come before its etcd ends. It takes minutes to build, so only tests with the build tag node may use it.
 func StartAPIServer(t testing.TB, etcd []string, tls pki.Pair, args ...string) *apiserver.Server {
 	t.Helper()
-	ports, err := member.FreePorts(1)
-	if err != nil {
-		t.Fatal(err)
-	}
+	ports := FreePorts(t, 1)
 	a, err := apiserver.Start(context.Background(), apiserver.Spec{ // it ends with the test, by Cleanup, and not before its other cleanups
 		Binary: Tool(t, tools.Kube, "kube-apiserver"), Dir: filepath.Join(Dir(t), "kube-apiserver"),
 		URL: fmt.Sprintf("https://127.0.0.1:%d", ports[0]), Etcd: etcd, TLS: tls, Args: args,

@@ -98,10 +98,7 @@ func (c *Cluster) describe(t testing.TB, o ClusterOptions) {
 		scheme = "https"
 		peerTLS, clientTLS = c.certify(t)
 	}
-	ports, err := member.FreePorts(2 * len(o.Names))
-	if err != nil {
-		t.Fatal(err)
-	}
+	ports := FreePorts(t, 2*len(o.Names))
 	peers := map[string]string{}
 	for i, name := range o.Names {
 		m := Member{

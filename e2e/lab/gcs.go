@@ -8,8 +8,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-
-	"github.com/lifeboat-dr/lifeboat/internal/member"
 )
 
 // A GCS is a running server that speaks the protocol of Google Cloud Storage, ended with the test that started it. It wants no
@@ -25,10 +23,7 @@ func StartGCS(t testing.TB) *GCS {
 	t.Helper()
 	binary := Tool(t, "fake-gcs", "fake-gcs-server")
 	dir := Dir(t)
-	ports, err := member.FreePorts(1)
-	if err != nil {
-		t.Fatal(err)
-	}
+	ports := FreePorts(t, 1)
 	address := fmt.Sprintf("127.0.0.1:%d", ports[0])
 	g := &GCS{URL: "http://" + address}
 	cmd := exec.Command(binary, "-scheme", "http", "-host", "127.0.0.1", "-port", fmt.Sprint(ports[0]), "-backend", "memory",

@@ -14,8 +14,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
-
-	"github.com/lifeboat-dr/lifeboat/internal/member"
 )
 
 // Region is what the S3 servers of the lab call theirs.
@@ -33,10 +31,7 @@ type S3 struct {
 // newS3 finds a port, makes up keys and writes them down. What the server writes goes below dir.
 func newS3(t testing.TB, name, dir string) *S3 {
 	t.Helper()
-	ports, err := member.FreePorts(1)
-	if err != nil {
-		t.Fatal(err)
-	}
+	ports := FreePorts(t, 1)
 	s := &S3{
 		Name:      name,
 		URL:       fmt.Sprintf("http://127.0.0.1:%d", ports[0]),

@@ -21,7 +21,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/lifeboat-dr/lifeboat/internal/member"
+	"github.com/lifeboat-dr/lifeboat/e2e/lab"
 	"github.com/lifeboat-dr/lifeboat/sinks"
 	"github.com/lifeboat-dr/lifeboat/sinks/conform/conformtest"
 	"github.com/lifeboat-dr/lifeboat/sinks/gcs"
@@ -37,17 +37,14 @@ func wrongPlaceTests() map[string]func(*testing.T, place) {
 			}
 		},
 		"a store that is not there": func(t *testing.T, p place) {
-			ports, err := member.FreePorts(1)
-			if err != nil {
-				t.Fatal(err)
-			}
+			ports := lab.FreePorts(t, 1)
 			s := p.sink(t, func(o *gcs.Options) {
 				o.Endpoint = fmt.Sprintf("http://127.0.0.1:%d", ports[0])
 				o.Patience = 300 * time.Millisecond
 			})
 			began := time.Now()
 			conformtest.Fails(t, s, nil, "connection refused", "check the endpoint")
-			if took := time.Since(began); took > 10*time.Second {
+			if took := time.Since(began); took > time.Minute {
 				t.Errorf("four calls took %v", took)
 			}
 		},
