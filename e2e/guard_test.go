@@ -148,7 +148,7 @@ func TestGuardRefusesWhatAnOperatorWould(t *testing.T) {
 	t.Run("one of three down", func(t *testing.T) {
 		c.Kill(t, 2)
 		c.Await(t, 0, 1)
-		g.refuses(t, 4, []string{`m3 at .* does not answer: connection refused`, `hint: .*--allow-unhealthy`})
+		g.refuses(t, 4, []string{`m3 at .* does not answer: connection refused`, `hint: .lifeboat doctor. says what is wrong .*--allow-unhealthy`})
 		var out guardResult
 		r := g.runs(t, "--allow-unhealthy", "-o", "json", "--settle-timeout", "1m")
 		decode(t, r.stdout, &out)

@@ -75,6 +75,13 @@ func (f *doctorFlags) run(g *global, cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
+	if places.Etcd == nil && places.Backups == nil && len(facts.Directories) == 0 { // a decision would rest on nothing
+		var all []string
+		for _, u := range facts.Unseen {
+			all = append(all, u.Reason)
+		}
+		return &usageError{strings.Join(all, "; "), "give the directory that etcd's --data-dir names; is its volume mounted?"}
+	}
 	d := doctor.Decide(facts, doctor.Tools{
 		Etcdctl: f.etcdctlFlags(), PasswordFile: absolute(f.passwordFile), Lifeboat: f.access(), Identity: len(f.identities) > 0, NewDir: places.NewDir,
 	})

@@ -140,7 +140,7 @@ func (r *guarding) notRun(err error) error {
 	e := &notRun{command: r.target.Args[0], left: r.left, err: err}
 	switch {
 	case errors.As(err, new(*guard.UnhealthyError)):
-		e.override = "to run it all the same, give --allow-unhealthy"
+		e.override = "`lifeboat doctor` says what is wrong and how it is mended; to run it all the same, give --allow-unhealthy"
 	case errors.As(err, new(*partlyDone)):
 		e.override = "to run it all the same, give --allow-partial"
 	}

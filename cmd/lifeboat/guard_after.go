@@ -71,7 +71,7 @@ func (r *guarding) judge(ended guard.Outcome, c guard.Comparison, stopped error)
 	case !c.OK():
 		return &afterwards{
 			exitEtcd, fmt.Sprintf("%s, and the cluster is not as well as before, %s later: %s", did, r.settle, c.Text()),
-			"a restore is the last resort: while there is quorum, mend the members that are named",
+			"a restore is the last resort: while there is quorum, mend the members that are named; `lifeboat doctor` says how",
 		}
 	case ended.OK():
 		return nil
