@@ -2,7 +2,6 @@ package doctor
 
 import (
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"github.com/lifeboat-dr/lifeboat/internal/shell"
@@ -44,7 +43,13 @@ func etcd(flags []string) string { return shell.Words(append([]string{"etcd"}, f
 // usable tells whether a member's name can stand for it in commands and paths: etcd minds neither what a name is made of nor whether
 // another member has the same, and two of one name would each become a cluster of its own.
 func (f *Facts) usable(m Member) bool {
-	return restore.IsMemberName(m.Name) && m.Name[0] != '-' && !slices.ContainsFunc(f.Members, func(o Member) bool { return o.Name == m.Name && o.ID != m.ID })
+	same := 0 // not told apart by id, which a backup does not have
+	for _, o := range f.Members {
+		if o.Name == m.Name {
+			same++
+		}
+	}
+	return same == 1 && restore.IsMemberName(m.Name) && m.Name[0] != '-'
 }
 
 // called is the name that a member has in commands: its own, or its id where that does not do.

@@ -68,10 +68,10 @@ func TestBackupKilledAtAnyMomentLeavesNothingHalfMade(t *testing.T) {
 	lifeboat(t, "verify", "latest", "--deep", "--sink", k.sink, "--identity", k.keys.identity).must(t, 0)
 }
 
-// TestInterruptedBackupExits130AndSaysWhatIsLeft sends SIGINT and SIGTERM in the middle.
+// TestInterruptedBackupExits130AndSaysWhatIsLeft sends SIGINT, SIGTERM and SIGHUP in the middle.
 func TestInterruptedBackupExits130AndSaysWhatIsLeft(t *testing.T) {
 	k := startKillable(t)
-	for sig, code := range map[syscall.Signal]int{syscall.SIGINT: 130, syscall.SIGTERM: 143} {
+	for sig, code := range map[syscall.Signal]int{syscall.SIGINT: 130, syscall.SIGTERM: 143, syscall.SIGHUP: 129} {
 		run := k.start(t)
 		run.until(t, "save")
 		began := time.Now()

@@ -33,7 +33,7 @@ const (
 	exitRehearsal    = 10  // the rehearsal ran and failed
 	exitStale        = 11  // status: the newest usable backup is too old
 	exitNotAuthentic = 12  // signature or rollback
-	exitInterrupt    = 130 // SIGINT; SIGTERM is 143
+	exitInterrupt    = 130 // SIGINT; SIGTERM is 143, SIGHUP 129
 )
 
 // meaningOf says a code in words.
