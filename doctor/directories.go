@@ -16,7 +16,8 @@ type Directory = datadir.Dir
 type DirectoryFinding = datadir.Finding
 
 // LookInto gives what Places wants of data directories. What they contradict each other in stands with the first of them.
-func LookInto(paths []string) func(ctx context.Context) ([]Directory, []Unseen) {
+// With a version, severe is what keeps that etcd from starting on one.
+func LookInto(paths []string, version string) func(ctx context.Context) ([]Directory, []Unseen) {
 	return func(ctx context.Context) (all []Directory, shut []Unseen) {
 		var seen []*datadir.Dir
 		for _, path := range paths {
@@ -24,6 +25,9 @@ func LookInto(paths []string) func(ctx context.Context) ([]Directory, []Unseen) 
 			if err != nil {
 				shut = append(shut, Unseen{What: "data directory " + path, Reason: err.Error()})
 				continue
+			}
+			if version != "" {
+				aim(dir, version)
 			}
 			seen = append(seen, dir)
 		}
@@ -34,6 +38,19 @@ func LookInto(paths []string) func(ctx context.Context) ([]Directory, []Unseen) 
 			all = append(all, *dir)
 		}
 		return all, shut
+	}
+}
+
+// aim makes severe what keeps an etcd of a version from starting on the directory, and nothing else.
+func aim(dir *Directory, version string) {
+	against := dir.For(version)
+	for i, f := range dir.Findings {
+		dir.Findings[i].Severe = slices.ContainsFunc(against, func(a DirectoryFinding) bool { return a.Code == f.Code && a.Detail == f.Detail })
+	}
+	for _, a := range against {
+		if !dir.Has(a.Code) {
+			dir.Findings = append(dir.Findings, a)
+		}
 	}
 }
 

@@ -32,8 +32,13 @@ func TestTheRemedyForAnUpgradeThatPanicsIsOne(t *testing.T) {
 	case <-time.After(3 * time.Minute):
 		t.Fatal("3.7 starts on what 3.5 has left in the log: the page and the remedy are no longer needed")
 	}
-	doctor := func() string { return lifeboat(t, "doctor", "--data-dir", s.Members()[0].DataDir).must(t, 0).stdout }
-	mustSay(t, "doctor", doctor(), `CRITICAL .*etcd 3\.7 dies of .*\[v2-leftovers\]`)
+	doctor := func(version string) string {
+		return lifeboat(t, "doctor", "--data-dir", s.Members()[0].DataDir, "--etcd-version", version).must(t, 0).stdout
+	}
+	if said := doctor("3.6"); strings.Contains(said, "CRITICAL") {
+		t.Errorf("doctor finds that 3.6 does not start on it:\n%s", said)
+	}
+	mustSay(t, "doctor", doctor("3.7"), `CRITICAL .*etcd 3\.7 dies of .*\[v2-leftovers\]`)
 	run("3.6", "--snapshot-count=5")
 	s.Await(t, 0)
 	for i := range 20 {
@@ -42,7 +47,7 @@ func TestTheRemedyForAnUpgradeThatPanicsIsOne(t *testing.T) {
 		}
 	}
 	s.Stop(t, 0)
-	if said := doctor(); strings.Contains(said, "CRITICAL") {
+	if said := doctor("3.7"); strings.Contains(said, "CRITICAL") {
 		t.Errorf("doctor still finds it after the remedy:\n%s", said)
 	}
 	run("3.7")

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"regexp"
 	"strings"
 	"time"
 
@@ -16,8 +17,11 @@ type doctorFlags struct {
 	flags
 	newDir   string
 	dataDirs []string
+	version  string // of the etcd that is to be started on them
 	maxAge   time.Duration
 }
+
+var versionShape = regexp.MustCompile(`^v?[0-9]+\.[0-9]+(\.[0-9]+)?$`)
 
 func newDoctor(g *global) *cobra.Command {
 	f := &doctorFlags{}
@@ -54,6 +58,7 @@ EXIT STATUS
 	fl := cmd.Flags()
 	fl.StringVar(&f.newDir, "new-dir", "/var/lib/etcd-new", "`DIR` under which the printed commands make data directories; it is not touched now")
 	fl.StringArrayVar(&f.dataDirs, "data-dir", nil, "look into the data directory `DIR` of a member, too, without changing it (repeatable)")
+	fl.StringVar(&f.version, "etcd-version", "", "`VERSION` of the etcd that is to be started on those, such as 3.7: what keeps it from that is critical")
 	fl.DurationVar(&f.maxAge, "max-age", 24*time.Hour, "tell of a newest backup that is older than this (0: of none)")
 	return cmd
 }
@@ -112,9 +117,15 @@ func (f *doctorFlags) places(g *global, cmd *cobra.Command) (doctor.Places, *err
 			"name the members with --endpoints https://10.0.0.5:2379,https://10.0.0.6:2379, and where backups live with --sink; or both in the file of --config",
 		}
 	}
+	if f.version != "" && !versionShape.MatchString(f.version) {
+		return doctor.Places{}, nil, &usageError{fmt.Sprintf("--etcd-version %q is no version", f.version), "write it as 3.7 or 3.7.3"}
+	}
+	if f.version != "" && len(f.dataDirs) == 0 {
+		return doctor.Places{}, nil, &usageError{"--etcd-version is about data directories, and none is given", "name those that it is to be started on with --data-dir"}
+	}
 	p := doctor.Places{NewDir: absolute(f.newDir), Advise: func(err error) string { return strings.Join(hintsOf(err), "; ") }}
 	if len(f.dataDirs) > 0 {
-		p.Directories = doctor.LookInto(absolutes(f.dataDirs))
+		p.Directories = doctor.LookInto(absolutes(f.dataDirs), f.version)
 	}
 	if len(f.endpoints) > 0 {
 		from, err := f.source()
