@@ -63,16 +63,18 @@ func (d *decider) replace(m Member) Option {
 		Code: "replace", Title: fmt.Sprintf("Replace %s (%s), if its data is lost", name, hex(m.ID)),
 		Loses: "nothing: the others hold everything",
 	}
-	stop := fmt.Sprintf("Be sure that the old etcd of %s does not run, and will not start on its old data directory. Keep that directory until all is well.", name)
+	stop := "See that etcd on " + name + " does not run"
 	if d.isBad(m) {
 		o.Title = fmt.Sprintf("Replace %s (%s), whose data is not that of the others", name, hex(m.ID))
-		o.Steps = append(o.Steps, runbook.Step{Title: "Stop etcd on " + name, On: []string{name}, Until: stop})
-		stop = ""
+		stop = "Stop etcd on " + name
 	}
+	o.Steps = append(o.Steps, runbook.Step{
+		Title: stop, On: []string{name}, Until: "It must not start on its old data directory any more. Keep that directory until all is well.",
+	})
 	peers := strings.Join(m.PeerURLs, ",")
 	find := fmt.Sprintf("%s | awk -F ', ' %s", d.etcdctl(at, "member", "list", "-w", "simple"), shell.Words([]string{"$4 == " + quoted(peers) + " { print $1 }"}))
 	o.Steps = append(o.Steps, runbook.Step{
-		Title: "Take " + name + " out of the cluster", Commands: []string{d.etcdctl(at, "member", "remove", hex(m.ID))}, Until: stop,
+		Title: "Take " + name + " out of the cluster", Commands: []string{d.etcdctl(at, "member", "remove", hex(m.ID))},
 	}, runbook.Step{
 		Title: "Add it again, without a vote", Commands: []string{d.etcdctl(at, "member", "add", d.called(m), "--peer-urls="+peers, "--learner")},
 		Until: "Refused because of an unhealthy cluster? Members that were started only seconds ago do not count yet: repeat it. Where kubeadm runs the node, let it do this and the next two steps: kubeadm reset there, then kubeadm join with --control-plane.",
