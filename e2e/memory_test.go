@@ -50,7 +50,7 @@ func TestNoProcessHoldsMuchMemoryWhateverTheSize(t *testing.T) {
 func fillDatabase(t *testing.T, c *lab.Cluster, size int64) {
 	t.Helper()
 	client := c.Client(t)
-	_, err := kubedata.Fill(t.Context(), client, kubedata.Options{Keys: int(size / 2500), Bytes: size * 2 / 3, Seed: 3, Leases: 100})
+	_, err := kubedata.Fill(t.Context(), client, kubedata.Options{Keys: int(size / 2500), Bytes: size * 7 / 10, Seed: 3, Leases: 100})
 	if err != nil {
 		t.Fatal(err)
 	}

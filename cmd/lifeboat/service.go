@@ -73,6 +73,7 @@ func (s *service) run(ctx context.Context) error {
 		return &usageError{fmt.Sprintf("--grace %s is negative", s.grace), "use a duration such as 20s"}
 	}
 	hangup := make(chan os.Signal, 1)
+	signal.Reset(syscall.SIGHUP)          // which ends any other command
 	signal.Notify(hangup, syscall.SIGHUP) // before the configuration is read: one that comes meanwhile must not end us
 	defer signal.Stop(hangup)
 
