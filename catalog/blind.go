@@ -90,11 +90,13 @@ func (h *history) overlooked(founder Manifest, others []*history) (before []Entr
 	return before
 }
 
-// seenBy reports whether another lineage began with a look at this one, whose backup it names as its predecessor: then a clock was wrong,
-// and this one was first. What the other names later says nothing: it goes by what is newest then, whatever that is.
+// seenBy reports whether another lineage, which begins before this one by its date, was begun after it all the same, with a look at it: it names
+// as its predecessor a backup that is later than itself, and no older than the first of this one. Then a clock was wrong, and this one was first. The id of
+// the predecessor is enough, because that may have been pruned. What the other names later, by a right clock, says nothing: it goes by what is newest then.
 func (h *history) seenBy(other *history) bool {
-	p := other.entries[0].Previous
-	return p != nil && slices.ContainsFunc(h.entries, func(own *Entry) bool { return own.ID == p.ID })
+	oldest := other.entries[0]
+	p := oldest.Previous
+	return p != nil && p.ID.compareStart(h.First) >= 0 && p.ID.compareStart(oldest.ID) > 0
 }
 
 // reasons are why the lineage of a backup would be suspect, as far as that can be told from this one.

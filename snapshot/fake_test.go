@@ -7,10 +7,12 @@ import (
 	"fmt"
 	"net"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
 
@@ -25,12 +27,16 @@ type liar struct {
 	pb.UnimplementedKVServer
 	pb.UnimplementedClusterServer
 
-	status pb.StatusResponse
-	r0     int64
-	stream func(pb.Maintenance_SnapshotServer) error
+	status    pb.StatusResponse
+	r0        int64
+	elections atomic.Int32 // how many reads the change of a leader ends
+	stream    func(pb.Maintenance_SnapshotServer) error
 }
 
 func (l *liar) Range(context.Context, *pb.RangeRequest) (*pb.RangeResponse, error) {
+	if l.elections.Add(-1) >= 0 {
+		return nil, rpctypes.ErrGRPCLeaderChanged
+	}
 	return &pb.RangeResponse{Header: &pb.ResponseHeader{Revision: l.r0}}, nil
 }
 

@@ -133,11 +133,23 @@ func (c *Cluster) Survey(ctx context.Context) (*Survey, error) {
 	return s, nil
 }
 
-// readRevision asks for a linearizable revision, by way of a key that cannot exist.
+// readRevision asks for a linearizable revision, by way of a key that cannot exist. A read that an election ended says nothing of the quorum,
+// and is asked again.
 func (c *Cluster) readRevision(ctx context.Context, a *answer) {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
-	got, err := a.link.kv.Range(ctx, &pb.RangeRequest{Key: []byte{0}, CountOnly: true})
+	ask := func() (*pb.RangeResponse, error) {
+		return a.link.kv.Range(ctx, &pb.RangeRequest{Key: []byte{0}, CountOnly: true})
+	}
+	got, err := ask()
+	for rpctypes.ErrorDesc(err) == rpctypes.ErrorDesc(rpctypes.ErrGRPCLeaderChanged) {
+		select {
+		case <-time.After(askAgain):
+			got, err = ask()
+		case <-ctx.Done():
+			err = ctx.Err()
+		}
+	}
 	if err != nil {
 		a.read = err
 		if ctx.Err() != nil {

@@ -186,3 +186,14 @@ func TestLaggingMembersGetAMomentAndAreThenLeftOut(t *testing.T) {
 		t.Errorf("alarms %v", s.Alarms)
 	}
 }
+
+// TestAnElectionIsNoLossOfQuorum: it ends the reads that are under way, for a moment.
+func TestAnElectionIsNoLossOfQuorum(t *testing.T) {
+	t.Parallel()
+	l := &liar{r0: 100}
+	l.elections.Store(3)
+	s := survey(t, connect(t, snapshot.Config{Endpoints: []string{l.serve(t)}}))
+	if !s.Quorum || s.R0 != 100 || len(s.Unread) > 0 {
+		t.Errorf("quorum %v, revision %d, %v", s.Quorum, s.R0, s.Unread)
+	}
+}
