@@ -201,7 +201,7 @@ func askHashes(t *testing.T, c *clientv3.Client, endpoints []string, rev int64) 
 	t.Helper()
 	all := map[string]hashAt{}
 	for _, e := range endpoints {
-		answer, err := c.HashKV(t.Context(), e, rev)
+		answer, err := lab.HashKV(t.Context(), c, e, rev)
 		if err != nil {
 			t.Fatalf("HashKV of %s: %v", e, err)
 		}

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	"go.etcd.io/etcd/client/pkg/v3/transport"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
@@ -327,11 +328,27 @@ func (c *Cluster) HashKV(t testing.TB, rev int64) map[string]Hash {
 	defer cancel()
 	hashes := map[string]Hash{}
 	for _, m := range c.members {
-		r, err := cli.HashKV(ctx, m.ClientURL, rev)
+		r, err := HashKV(ctx, cli, m.ClientURL, rev)
 		if err != nil {
 			t.Fatalf("hash of member %s: %v", m.Name, err)
 		}
 		hashes[m.Name] = Hash{Hash: r.Hash, CompactRevision: r.CompactRevision}
 	}
 	return hashes
+}
+
+// HashKV asks one member, again while it has not come as far as the revision: what a client has written a follower may get to know a moment
+// later.
+func HashKV(ctx context.Context, cli *clientv3.Client, url string, rev int64) (*clientv3.HashKVResponse, error) {
+	for {
+		r, err := cli.HashKV(ctx, url, rev)
+		if err == nil || rpctypes.ErrorDesc(err) != rpctypes.ErrorDesc(rpctypes.ErrFutureRev) {
+			return r, err
+		}
+		select {
+		case <-time.After(50 * time.Millisecond):
+		case <-ctx.Done():
+			return nil, err
+		}
+	}
 }
