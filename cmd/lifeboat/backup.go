@@ -67,11 +67,7 @@ func (f *backupFlags) register(cmd *cobra.Command) {
 
 func (f *backupFlags) run(g *global, cmd *cobra.Command) error {
 	ctx := cmd.Context()
-	b, err := f.bucket(ctx, g, cmd)
-	if err != nil {
-		return err
-	}
-	o, err := f.options(g, b)
+	o, err := f.complete(g, cmd)
 	if err != nil {
 		return err
 	}
@@ -99,6 +95,15 @@ func takeBackup(ctx context.Context, g *global, o backup.Options) (*backup.Resul
 	o.Log = loggerTo(bar)
 	o.Progress = func(p backup.Phase, done, total int64) { bar.at(string(p), done, total) }
 	return backup.Run(ctx, o)
+}
+
+// complete is all that a backup needs, as the flags and the configuration say it.
+func (f *backupFlags) complete(g *global, cmd *cobra.Command) (backup.Options, error) {
+	b, err := f.bucket(cmd.Context(), g, cmd)
+	if err != nil {
+		return backup.Options{}, err
+	}
+	return f.options(g, b)
 }
 
 // options turns flags and configuration into what package backup takes. Everything that can be wrong is found before etcd is asked.

@@ -41,17 +41,13 @@ func backupJob(ctx context.Context, s *service, g *global, c *configFile, k *clu
 	return duty{
 		flags: &f.flags, cmd: cmd,
 		check: func() error {
-			all := f.complete(ctx, g, cmd)
+			_, all := f.complete(g, cmd)
 			_, to := f.recipients(g.streams)
 			_, by := f.signers(catalog.Trust{})
 			return errors.Join(all, to, by, f.checkEtcd())
 		},
 		do: func() error {
-			b, err := f.bucket(ctx, g, cmd)
-			if err != nil {
-				return err
-			}
-			o, err := f.options(g, b)
+			o, err := f.complete(g, cmd)
 			if err != nil {
 				return err
 			}
@@ -66,15 +62,6 @@ func backupJob(ctx context.Context, s *service, g *global, c *configFile, k *clu
 		},
 		evidence: func(e catalog.Entry) time.Time { return e.Started },
 	}
-}
-
-// complete reports whether the flags and the configuration say all that a backup needs.
-func (f *backupFlags) complete(ctx context.Context, g *global, cmd *cobra.Command) error {
-	b, err := f.bucket(ctx, g, cmd)
-	if err == nil {
-		_, err = f.options(g, b)
-	}
-	return err
 }
 
 // checkEtcd looks at the files and addresses of the members, which options does not.

@@ -43,15 +43,15 @@ type property struct {
 }
 
 type testCase struct {
-	Name    string   `xml:"name,attr"`
-	Class   string   `xml:"classname,attr"`
-	Time    seconds  `xml:"time,attr"`
-	Skipped *skipped `xml:"skipped"`
-	Failure *failure `xml:"failure"`
-	Out     string   `xml:"system-out,omitempty"`
+	Name     string    `xml:"name,attr"`
+	Class    string    `xml:"classname,attr"`
+	Time     seconds   `xml:"time,attr"`
+	Untested *untested `xml:"skipped"`
+	Failure  *failure  `xml:"failure"`
+	Out      string    `xml:"system-out,omitempty"`
 }
 
-type skipped struct {
+type untested struct {
 	Message string `xml:"message,attr"`
 }
 
@@ -108,7 +108,7 @@ func (s *suite) add(c testCase) {
 	if c.Failure != nil {
 		s.Failures++
 	}
-	if c.Skipped != nil {
+	if c.Untested != nil {
 		s.Skipped++
 	}
 	s.Cases = append(s.Cases, c)
@@ -124,7 +124,7 @@ func caseOf(c rehearsal.Check) testCase {
 	case rehearsal.Failed:
 		out.Failure = &failure{first, "failed", c.Detail}
 	case rehearsal.Untested:
-		out.Skipped = &skipped{first}
+		out.Untested = &untested{first}
 	default:
 		out.Out = c.Detail
 	}

@@ -57,14 +57,14 @@ func TestEveryCheckIsATest(t *testing.T) {
 	for i, c := range r.Checks {
 		got := s.Cases[i]
 		if !strings.HasPrefix(got.Name, c.Name) || !strings.HasSuffix(got.Name, c.Etcd) || (got.Failure != nil) != (c.Result == rehearsal.Failed) ||
-			(got.Skipped != nil) != (c.Result == rehearsal.Untested) {
+			(got.Untested != nil) != (c.Result == rehearsal.Untested) {
 			t.Errorf("%+v became %+v", c, got)
 		}
 	}
 	if f := s.Cases[2].Failure; f.Message != "member a <&\"> differs\uFFFD" || !strings.Contains(f.Text, "panic: ]]>") {
 		t.Errorf("the failure is %+v", f)
 	}
-	if s.Cases[0].Time != 12.25 || s.Cases[3].Skipped.Message != "no Kubernetes" {
+	if s.Cases[0].Time != 12.25 || s.Cases[3].Untested.Message != "no Kubernetes" {
 		t.Errorf("%+v", s.Cases)
 	}
 	if !strings.Contains(s.Out, "FAILED") || !slices.Contains(s.Properties, property{"backup", "i"}) || !slices.Contains(s.Properties, property{"phase.checks.3.7.3", "2.000"}) {
