@@ -26,7 +26,7 @@ type diagnosis struct {
 		Quorum                  bool
 		Voters, Serving, Needed int
 		Revision                int64
-		Members                 []struct{ Name, ID, State string }
+		Members                 []struct{ Name, ID, State, Reason string }
 	}
 	Backup *struct {
 		ID     string
@@ -194,6 +194,11 @@ func (w *ward) startEtcd(t *testing.T, member, command string) {
 		t.Fatal(err)
 	}
 	w.running[member] = cmd
+	t.Cleanup(func() { // what one said before it ended by itself
+		if said, _ := os.ReadFile(log.Name()); t.Failed() {
+			t.Logf("%s, %v, at its end:\n%s", filepath.Base(log.Name()), cmd.ProcessState, said[max(0, len(said)-2000):])
+		}
+	})
 }
 
 // whole fails the test unless doctor finds nothing to do, every member serves, and all hold the same, the key with this value included.
