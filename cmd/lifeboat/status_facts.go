@@ -88,10 +88,11 @@ type changedJSON struct {
 
 type lineageJSON struct {
 	catalog.Lineage
-	Accepted bool       `json:"accepted"`
-	Backups  int        `json:"backups"`
-	Newest   catalog.ID `json:"newest"`
-	Doubts   []string   `json:"doubts"`
+	Accepted bool                `json:"accepted"`
+	Backups  int                 `json:"backups"`
+	Newest   catalog.ID          `json:"newest"`
+	Doubts   []string            `json:"doubts"`
+	Codes    []catalog.DoubtCode `json:"doubt_codes"`
 }
 
 type sinkStatusJSON struct {
@@ -140,6 +141,7 @@ func newStatusJSON(l catalog.Listing, veiled []catalog.Veiled, b *bucket, now ti
 	s.faults(l)
 	s.sinks(l, b, latest)
 	s.proofs(l, latest, now)
+	s.certificates(latest, now)
 	s.recipients(l)
 	for _, e := range l.Entries {
 		if e.Held {
@@ -211,7 +213,7 @@ func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Se
 func (s *statusJSON) lineages(l catalog.Listing) {
 	accepted := -1
 	for i, h := range l.Lineages() {
-		s.Lineages = append(s.Lineages, lineageJSON{h.Lineage, h.Accepted, h.Backups, h.Newest, append([]string{}, h.Doubts...)})
+		s.Lineages = append(s.Lineages, lineageJSON{h.Lineage, h.Accepted, h.Backups, h.Newest, append([]string{}, catalog.Reasons(h.Doubts)...), append([]catalog.DoubtCode{}, h.Codes()...)})
 		if h.Accepted {
 			accepted = i
 		}
