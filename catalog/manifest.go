@@ -137,12 +137,6 @@ type Sealed struct {
 // Encrypted reports whether the object is an age file.
 func (s Sealed) Encrypted() bool { return strings.HasSuffix(s.Key, ".age") }
 
-// ReadBack tells how the copies were proved before the manifest was written.
-type ReadBack struct {
-	Mode string `json:"mode"` // always, daily or checksum
-	OK   bool   `json:"ok"`   // decrypted and compared in this run
-}
-
 // Suspect tells why the backup does not continue the accepted lineage. No reason means that it does.
 type Suspect struct {
 	Reasons []string `json:"reasons"`
@@ -222,7 +216,7 @@ func (m *Manifest) normalize() {
 		*list = orEmpty(*list)
 	}
 	m.EncryptionKeys, m.Suspect.Codes = orEmpty(m.EncryptionKeys), orEmpty(m.Suspect.Codes)
-	m.Certificates = normalCertificates(m.Certificates)
+	m.Certificates, m.ReadBack.Sinks = normalCertificates(m.Certificates), orEmpty(m.ReadBack.Sinks)
 	if c := m.RecipientsChanged; c != nil {
 		m.RecipientsChanged = &RecipientsChanged{c.Since, orEmpty(c.Before)} // the caller's is not touched
 	}
