@@ -73,8 +73,15 @@ func (r ReadBack) FullIn(sink string) bool {
 }
 
 // ReadInFull reports whether a copy that is there was read back in full when the backup was made: decrypted, and compared with the snapshot.
+// Where not all were, one that is known not to be whole now is none of them.
 func (e Entry) ReadInFull() bool {
-	return e.ReadBack.OK || slices.ContainsFunc(e.Sinks, e.ReadBack.FullIn)
+	if e.ReadBack.OK {
+		return true
+	}
+	faults := e.Faults()
+	return slices.ContainsFunc(e.Sinks, func(sink string) bool {
+		return e.ReadBack.FullIn(sink) && !slices.ContainsFunc(faults, func(f Fault) bool { return f.Sink == sink })
+	})
 }
 
 // Uploaded lists the ids of the payloads in a sink whose backups began on the day (UTC) of a time, with a manifest or without.

@@ -19,14 +19,17 @@ func TestOnlyWhatWasReadInFullCountsAsThat(t *testing.T) {
 		mode  ReadBackMode
 		ok    bool
 		whole bool
+
+		lacking []Fault
 	}{
-		"an older manifest":                       {ReadBack{Mode: ReadBackAlways, OK: true}, []string{"x"}, ReadBackAlways, true, true},
-		"one of before that was not":              {ReadBack{Mode: ReadBackChecksum}, []string{"x"}, ReadBackChecksum, false, false},
-		"everywhere":                              {ReadBackOf([]SinkReadBack{full}), []string{"x"}, ReadBackDaily, true, true}, // by another name
-		"in one of two, which has it":             {ReadBackOf([]SinkReadBack{full, asked}), []string{"a", "b"}, ReadBackChecksum, false, true},
-		"in one of two, which has it not":         {ReadBackOf([]SinkReadBack{full, asked}), []string{"b"}, ReadBackChecksum, false, false},
-		"nowhere":                                 {ReadBackOf([]SinkReadBack{asked}), []string{"b"}, ReadBackChecksum, false, false},
-		"in one, and it lies in one that is none": {ReadBackOf([]SinkReadBack{full, asked}), []string{"c"}, ReadBackChecksum, false, false},
+		"an older manifest":                       {ReadBack{Mode: ReadBackAlways, OK: true}, []string{"x"}, ReadBackAlways, true, true, nil},
+		"one of before that was not":              {ReadBack{Mode: ReadBackChecksum}, []string{"x"}, ReadBackChecksum, false, false, nil},
+		"everywhere":                              {ReadBackOf([]SinkReadBack{full}), []string{"x"}, ReadBackDaily, true, true, nil}, // by another name
+		"in one of two, which has it":             {ReadBackOf([]SinkReadBack{full, asked}), []string{"a", "b"}, ReadBackChecksum, false, true, nil},
+		"in one of two, which has it not":         {ReadBackOf([]SinkReadBack{full, asked}), []string{"b"}, ReadBackChecksum, false, false, nil},
+		"nowhere":                                 {ReadBackOf([]SinkReadBack{asked}), []string{"b"}, ReadBackChecksum, false, false, nil},
+		"in one, and it lies in one that is none": {ReadBackOf([]SinkReadBack{full, asked}), []string{"c"}, ReadBackChecksum, false, false, nil},
+		"in one of two, which is damaged":         {ReadBackOf([]SinkReadBack{full, asked}), []string{"a", "b"}, ReadBackChecksum, false, false, []Fault{{"a", "payload missing"}}},
 	} {
 		m := sample(id1)
 		m.ReadBack = c.back
@@ -34,7 +37,7 @@ func TestOnlyWhatWasReadInFullCountsAsThat(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		e := Entry{Manifest: got, Sinks: c.in}
+		e := Entry{Manifest: got, Sinks: c.in, Lacking: c.lacking}
 		if got.ReadBack.Mode != c.mode || got.ReadBack.OK != c.ok || e.ReadInFull() != c.whole {
 			t.Errorf("%s: %+v, in full %v", name, got.ReadBack, e.ReadInFull())
 		}

@@ -144,7 +144,7 @@ func (c *configFile) check(path string) error {
 			complain("sink %q has no url", name)
 		}
 		if _, err := catalog.ParseReadBackMode(c.Sinks[name].ReadBack); err != nil {
-			complain("sink %q: read-back %v", name, err)
+			complain("sink %q: read-back: %v", name, err)
 		}
 	}
 	if len(wrong) == 0 {
