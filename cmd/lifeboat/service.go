@@ -40,7 +40,9 @@ the configuration in place of its flags; it runs in this process. docs/service.m
 Schedules are cron's, in the cluster's time zone (UTC unless it names one). Jobs of one cluster never run at the same
 time: one whose time comes while another runs waits, and all it missed meanwhile is one run. At the start, and wherever
 a job is late, the sinks are asked: if the newest success is older than the newest slot the job runs at once, and if not
-it does not. A job that fails is logged, and is due again at its next slot; it ends nothing else.
+it does not. A job that fails is logged; it ends nothing else. If etcd or a sink could not be used (exit
+codes 4 and 5) it is tried again after a minute, two more, four more and so on, up to half of the way to its next slot.
+Anything else is due again at that.
 
 Everything wrong in the configuration is found before anything is done, and all of it is told. SIGHUP reads it again; one
 with a mistake is refused, and the old one goes on. SIGTERM and SIGINT begin nothing new, let what runs finish for
@@ -158,6 +160,7 @@ func (s *service) load(ctx context.Context) (jobs []scheduler.Job, wrong []error
 // job gives a scheduled job what it does.
 func (s *service) job(j scheduler.Job, c *configFile, t task) scheduler.Job {
 	g := s.forJob(t)
+	j.Again = mayPass
 	j.Run = func(ctx context.Context) error {
 		g.logger().Info("job begins")
 		err := overdue(ctx, t.build(ctx, s, g, c, t.cluster).do())
@@ -191,6 +194,12 @@ type ending struct {
 func (e *ending) Error() string { return e.err.Error() }
 func (e *ending) Unwrap() error { return e.err }
 
+// mayPass tells whether a job failed because something did not answer, which may answer in a minute. Everything else waits for a person, or for its next slot.
+func mayPass(err error) bool {
+	var how *ending
+	return errors.As(err, &how) && (how.code == exitEtcd || how.code == exitSink)
+}
+
 // overdue puts its timeout in front of what broke in a job because of that.
 func overdue(ctx context.Context, err error) error {
 	var late *scheduler.TimeoutError
@@ -216,6 +225,9 @@ func (s *service) tell(e scheduler.Event) {
 		code = how.code
 	}
 	about := []any{"outcome", meaningOf(code), "code", code, "took", e.Took.Round(time.Millisecond), "waited", e.Waited.Round(time.Second), "next", nextText(e.Next)}
+	if e.Try > 1 {
+		about = append(about, "try", e.Try)
+	}
 	switch {
 	case e.Err == nil:
 		log.Info("job done", about...)
