@@ -95,7 +95,7 @@ func (s *service) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := s.refuse(wrong); err != nil {
+	if err := s.g.refuse(s.config, wrong); err != nil {
 		return err
 	}
 	s.scheduler = scheduler.New(scheduler.Options{Parallel: s.parallel, Grace: s.grace, Observe: s.tell})

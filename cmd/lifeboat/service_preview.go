@@ -53,14 +53,14 @@ func (s *service) preview(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return s.refuse(wrong)
+	return s.g.refuse(s.config, wrong)
 }
 
 // planned are jobs by when they begin the next time.
 func planned(jobs []scheduler.Job, now time.Time) []plannedJSON {
 	all := []plannedJSON{}
 	for _, j := range jobs {
-		all = append(all, plannedJSON{j.Cluster, j.Name, j.Schedule.Text(), j.Schedule.Zone(), j.Next(now).UTC().Truncate(time.Second), j.Timeout.Seconds()})
+		all = append(all, plannedJSON{j.Cluster, j.Name, j.Schedule.Text(), j.Schedule.Zone(), j.Begins(now).UTC().Truncate(time.Second), j.Timeout.Seconds()})
 	}
 	slices.SortStableFunc(all, func(a, b plannedJSON) int { return a.Next.Compare(b.Next) })
 	return all
@@ -78,13 +78,13 @@ func (p previewJSON) rows() [][]string {
 	return rows
 }
 
-// refuse tells every mistake.
-func (s *service) refuse(wrong []error) error {
+// refuse tells all that is wrong with a configuration; nil if nothing is.
+func (g *global) refuse(config string, wrong []error) error {
+	for _, m := range wrong {
+		g.errorf(m)
+	}
 	if len(wrong) == 0 {
 		return nil
 	}
-	for _, m := range wrong {
-		s.g.errorf(m)
-	}
-	return &usageError{fmt.Sprintf("mistakes in configuration %s: %d; nothing was started", s.config, len(wrong)), "docs/service.md and docs/configuration.md describe every key"}
+	return &usageError{fmt.Sprintf("mistakes in configuration %s: %d; nothing was started", config, len(wrong)), "docs/service.md and docs/configuration.md describe every key"}
 }
