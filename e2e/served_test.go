@@ -22,12 +22,27 @@ type service struct {
 
 	mu   sync.Mutex
 	log  []string
+	came []time.Time   // when each line of it came
 	more chan struct{} // closed at the next line
 }
 
 func serve(t testing.TB, args ...string) *service {
 	t.Helper()
-	s := &service{cmd: exec.Command(filepath.Join(built, "lifeboat"), append([]string{"run"}, args...)...), gone: make(chan struct{}), more: make(chan struct{})}
+	return launch(t, nil, append([]string{"run"}, args...)...)
+}
+
+// launch starts a command that goes on until it is told to end, with more environment.
+func launch(t testing.TB, env []string, args ...string) *service {
+	t.Helper()
+	cmd := exec.Command(filepath.Join(built, "lifeboat"), args...)
+	cmd.Env = append(os.Environ(), env...)
+	return attend(t, cmd)
+}
+
+// attend starts a command of lifeboat and reads its log.
+func attend(t testing.TB, cmd *exec.Cmd) *service {
+	t.Helper()
+	s := &service{cmd: cmd, gone: make(chan struct{}), more: make(chan struct{})}
 	stderr, err := s.cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -39,7 +54,7 @@ func serve(t testing.TB, args ...string) *service {
 		defer close(s.gone)
 		for lines := bufio.NewScanner(stderr); lines.Scan(); {
 			s.mu.Lock()
-			s.log = append(s.log, lines.Text())
+			s.log, s.came = append(s.log, lines.Text()), append(s.came, time.Now())
 			close(s.more)
 			s.more = make(chan struct{})
 			s.mu.Unlock()
@@ -50,7 +65,7 @@ func serve(t testing.TB, args ...string) *service {
 		_ = s.cmd.Process.Kill()
 		<-s.gone
 		if t.Failed() {
-			t.Logf("the log of lifeboat run:\n%s", s.text())
+			t.Logf("the log of lifeboat %s:\n%s", cmd.Args[1], s.text())
 		}
 	})
 	return s
@@ -82,6 +97,27 @@ func (s *service) until(t testing.TB, nth int, patterns ...string) string {
 			t.Fatalf("lifeboat run ended before %d lines had %q", nth, patterns)
 		case <-deadline:
 			t.Fatalf("waited long enough for %d lines with %q", nth, patterns)
+		}
+	}
+}
+
+// says waits until the log has so many lines, or ends before.
+func (s *service) says(t testing.TB, lines int) {
+	t.Helper()
+	deadline := time.After(3 * time.Minute)
+	for {
+		s.mu.Lock()
+		so, more := len(s.log), s.more
+		s.mu.Unlock()
+		if so >= lines {
+			return
+		}
+		select {
+		case <-more:
+		case <-s.gone:
+			return
+		case <-deadline:
+			t.Fatalf("waited long enough for %d lines", lines)
 		}
 	}
 }
