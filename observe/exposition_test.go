@@ -54,7 +54,8 @@ func all(t *testing.T) []prometheus.Collector {
 	t.Helper()
 	o := observer(time.Hour)
 	o.Replace([]observe.Target{
-		{Cluster: "prod", Plan: wanted(), Read: reads(everything(), nil)}, {Cluster: "empty", Read: reads(observe.Facts{}, nil)},
+		{Cluster: "prod", Plan: wanted(), Read: reads(everything(), nil)},
+		{Cluster: "empty", Read: reads(observe.Facts{}, nil)},
 		{Cluster: "never", Plan: wanted(), Read: reads(observe.Facts{}, errors.New("it is on fire"))},
 	})
 	ctx, stop := context.WithCancel(t.Context())

@@ -34,10 +34,18 @@ func TestAPageIsForReadingOnlyAndEndsAtOnce(t *testing.T) {
 		code         int
 		says         string
 	}{
-		{http.MethodGet, "/metrics", 200, `lifeboat_build_info{goversion="go1.`}, {http.MethodGet, "/metrics", 200, "lifeboat_config_reload_success 1"},
-		{http.MethodGet, "/metrics", 200, "go_goroutines"}, {http.MethodGet, "/metrics", 200, "process_open_fds"}, {http.MethodHead, "/metrics", 200, ""},
-		{http.MethodGet, "/healthz", 200, "ok"}, {http.MethodGet, "/readyz", 503, "not yet"}, {http.MethodHead, "/healthz", 200, ""},
-		{http.MethodPost, "/metrics", 405, ""}, {http.MethodDelete, "/healthz", 405, ""}, {http.MethodGet, "/", 404, ""}, {http.MethodGet, "/debug/pprof/", 404, ""},
+		{http.MethodGet, "/metrics", 200, `lifeboat_build_info{goversion="go1.`},
+		{http.MethodGet, "/metrics", 200, "lifeboat_config_reload_success 1"},
+		{http.MethodGet, "/metrics", 200, "go_goroutines"},
+		{http.MethodGet, "/metrics", 200, "process_open_fds"},
+		{http.MethodHead, "/metrics", 200, ""},
+		{http.MethodGet, "/healthz", 200, "ok"},
+		{http.MethodGet, "/readyz", 503, "not yet"},
+		{http.MethodHead, "/healthz", 200, ""},
+		{http.MethodPost, "/metrics", 405, ""},
+		{http.MethodDelete, "/healthz", 405, ""},
+		{http.MethodGet, "/", 404, ""},
+		{http.MethodGet, "/debug/pprof/", 404, ""},
 	} {
 		r, err := http.NewRequestWithContext(t.Context(), c.method, "http://"+l.Addr().String()+c.path, nil)
 		if err != nil {
