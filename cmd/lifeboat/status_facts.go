@@ -39,6 +39,10 @@ type statusJSON struct {
 	suspect catalog.ID        // newest of the suspect lineages that are newer than the accepted one
 	lost    bool              // no sink has a whole copy of what latest means
 	frozen  map[string]string // which lineage keeps which from being removed, by their first backups
+
+	usable   catalog.Entry            // Newest, as it is in the catalog
+	taken    time.Time                // from when its age counts
+	doubtful map[catalog.Lineage]bool // those that suspect speaks of
 }
 
 // faultOfJSON is a copy of a backup that is not whole.
@@ -166,6 +170,7 @@ func newStatusJSON(l catalog.Listing, veiled []catalog.Veiled, b *bucket, now ti
 // newest tells of the backup that latest means. Its age is from its start: nothing written later is sure to be in it.
 func (s *statusJSON) newest(e catalog.Entry, now time.Time) {
 	taken := e.Started
+	s.usable = e
 	switch { // the bucket's clock is no host's
 	case e.BucketTime.IsZero():
 	case e.BucketTime.Before(e.Started):
@@ -179,6 +184,7 @@ func (s *statusJSON) newest(e catalog.Entry, now time.Time) {
 			taken = e.BucketTime // the host was ahead, and would make the backup look younger than it is
 		}
 	}
+	s.taken = taken
 	s.Newest = &newestJSON{
 		ID: e.ID, Started: e.Started, AgeSeconds: now.Sub(taken).Seconds(), Revision: e.Revision, LiveKeys: e.LiveKeys,
 		Signed: e.Sig.Signed, SignedBy: append([]string{}, e.Sig.By...), signedBy: signedBy(e.Sig),
@@ -218,26 +224,15 @@ func (s *statusJSON) lineages(l catalog.Listing) {
 			accepted = i
 		}
 	}
-	s.frozen = frozen(l)
+	s.frozen, s.doubtful = retention.FrozenBy(describeAll(l)), map[catalog.Lineage]bool{}
 	for i, h := range s.Lineages {
 		if i <= accepted && !s.freezes(h) {
 			continue
 		}
-		s.suspect = h.Newest
+		s.suspect, s.doubtful[h.Lineage] = h.Newest, true
 		s.attention("suspect", "SUSPECT: %d backups since %s do not continue the cluster's history: %s. `latest` passes them over, and retention removes nothing of the lineages before. "+
 			"If the change was meant (a restore, a rebuilt cluster): lifeboat accept %s. If not, the cluster was wiped or is another one: find out before anything else", h.Backups, h.First, strings.Join(h.Doubts, "; "), h.Newest)
 	}
-}
-
-// frozen tells which lineage keeps which from being removed, as prune sees it.
-func frozen(l catalog.Listing) map[string]string {
-	all := make([]retention.Backup, len(l.Entries))
-	for i, e := range l.Entries {
-		all[i] = retention.Backup{
-			Lineage: string(e.Lineage.First), Begun: e.Lineage.First.Time(), Sequence: e.Sequence, Accepted: len(e.Doubts) == 0, Witness: e.Accepts(),
-		}
-	}
-	return retention.FrozenBy(all)
 }
 
 // freezes reports whether retention removes nothing of another lineage because of this one.
