@@ -44,10 +44,11 @@ EXIT STATUS
 		Args:        cobra.NoArgs,
 		Annotations: map[string]string{onInterrupt: "no backup was committed, the cluster was only read"},
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return f.run(g, cmd)
+			return f.told(g, cmd, "backup", func() error { return f.run(g, cmd) })
 		},
 	}
 	f.register(cmd)
+	registerEvents(cmd.Flags(), &f.events)
 	return cmd
 }
 
@@ -75,6 +76,7 @@ func (f *backupFlags) run(g *global, cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
+	f.found.backup(r)
 	if err := f.print(g, r); err != nil {
 		return err
 	}

@@ -55,6 +55,7 @@ func mayImport() map[string][]string {
 		"internal/child":     {},
 		"internal/holder":    {},
 		"internal/kubedata":  {},
+		"internal/kubeevent": {},
 		"internal/pki":       {},
 		"internal/shell":     {},
 		"e2e/…":              {"e2e/…", "internal/…"},
