@@ -1,4 +1,4 @@
-VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+VERSION ?= $(shell git describe --tags --always --dirty --abbrev=12 2>/dev/null || echo dev)
 LINT := go tool -modfile=e2e/tools/lint/go.mod
 
 # One way to build for everything, so that tests and the release share the build cache.
@@ -24,6 +24,17 @@ demo: build
 build:
 	go build -ldflags '-s -w -X main.version=$(VERSION)' -o bin/lifeboat ./cmd/lifeboat
 
+# The container image, without Docker (docs/image.md). One commit gives the same bytes wherever it is built, so one Go builds it, at the commit's time.
+IMAGE ?= ghcr.io/lifeboat-dr/lifeboat
+PLATFORMS ?= linux/amd64,linux/arm64
+DIST ?= dist
+REVISION ?= $(shell git rev-parse HEAD 2>/dev/null)
+SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null)
+.PHONY: image
+image:
+	GOTOOLCHAIN=$$(sed -n 's/^toolchain //p' build/image/go.mod) go run -C build/image . -out $(abspath $(DIST)) -name $(IMAGE) -version $(VERSION) \
+		-revision "$(REVISION)" -created "$(SOURCE_DATE_EPOCH)" -platforms $(PLATFORMS)
+
 # Everything a change must pass.
 test: lint tools
 	$(call run,$(TEST) -timeout 30m ./...)
@@ -38,10 +49,12 @@ test-long: tools
 
 lint: vet layout
 	$(LINT) staticcheck -tags node ./...
+	cd build/image && go tool -modfile=$(CURDIR)/e2e/tools/lint/go.mod staticcheck ./...
 	@badly=$$(git ls-files -z '*.go' | xargs -0 $(LINT) gofumpt -l) && test -z "$$badly" || { echo "gofumpt would change: $$badly"; exit 1; }
 
 vet:
 	go vet -tags node ./...
+	go -C build/image vet ./...
 
 # The import table, and what may stand nowhere in the source.
 layout:

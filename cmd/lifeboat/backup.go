@@ -49,12 +49,13 @@ EXIT STATUS
 		Args:        cobra.NoArgs,
 		Annotations: map[string]string{onInterrupt: "no backup was committed, the cluster was only read"},
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return f.run(g, cmd)
+			return f.told(g, cmd, "backup", func() error { return f.run(g, cmd) })
 		},
 	}
 	f.register(cmd)
 	cmd.Flags().StringVar(&f.readBack, "read-back", "", "how copies are proved before they count: `MODE` always (in full), daily (in full once a day and after a failure, else by the store's checksum) or checksum; "+
 		"for all sinks (default: what the configuration says of each, else always)")
+	registerEvents(cmd.Flags(), &f.events)
 	return cmd
 }
 
@@ -82,6 +83,7 @@ func (f *backupFlags) run(g *global, cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
+	f.found.backup(r)
 	if err := f.print(g, r); err != nil {
 		return err
 	}

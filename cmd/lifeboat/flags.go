@@ -40,6 +40,9 @@ type flags struct {
 	acceptUnsigned             bool
 
 	retention retentionConfig // from the configuration; prune has flags of its own
+
+	events bool     // make a Kubernetes Event of the end
+	found  findings // for it
 }
 
 // everywhere registers the flags that every command which does something has.

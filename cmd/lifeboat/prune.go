@@ -48,12 +48,13 @@ EXIT STATUS
   5 a sink could not be read, or none of it removed; 9 a newer version's backups are here; 130/143 interrupted`,
 		Args:        cobra.NoArgs,
 		Annotations: map[string]string{onInterrupt: "each backup is there whole, or not at all; what is left of one is collected by a later prune"},
-		RunE:        func(cmd *cobra.Command, _ []string) error { return f.run(g, cmd) },
+		RunE:        func(cmd *cobra.Command, _ []string) error { return f.told(g, cmd, "prune", func() error { return f.run(g, cmd) }) },
 	}
 	f.everywhere(cmd)
 	f.storage(cmd)
 	f.trusting(cmd)
 	fl := cmd.Flags()
+	registerEvents(fl, &f.events)
 	fl.IntVar(&f.policy.Last, "last", 0, "keep the newest `N`")
 	fl.IntVar(&f.policy.Hourly, "hourly", 0, "keep the newest of each of `N` hours")
 	fl.IntVar(&f.policy.Daily, "daily", 0, "keep the newest of each of `N` days")
@@ -138,6 +139,7 @@ func (f *pruneFlags) run(g *global, cmd *cobra.Command) error {
 	if f.apply {
 		result, failed = plan.Apply(ctx)
 	}
+	f.found.pruned(plan, result)
 	if f.output == "json" {
 		if err := g.printJSON(newPruneJSON(g.now(), plan, result)); err != nil {
 			return err

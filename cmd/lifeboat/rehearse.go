@@ -60,7 +60,7 @@ EXIT STATUS
 			if len(args) == 1 {
 				asked = args[0]
 			}
-			return f.run(g, cmd, asked)
+			return f.told(g, cmd, "rehearse", func() error { return f.run(g, cmd, asked) })
 		},
 	}
 	f.planFlags.register(cmd)
@@ -68,6 +68,7 @@ EXIT STATUS
 	f.reporting.register(cmd)
 	f.files.register(cmd)
 	fl := cmd.Flags()
+	registerEvents(fl, &f.events)
 	fl.StringArrayVar(&f.etcdBinaries, "etcd", nil, "etcd `BINARY` to boot the members with (repeatable: an upgrade, in order)")
 	fl.IntVar(&f.members, "members", 3, "`N` members in the throwaway cluster")
 	fl.StringVar(&f.dir, "dir", "", "`DIR` for the throwaway cluster, with room for its members (default: the system's temporary one)")
@@ -112,6 +113,9 @@ func (f *rehearseFlags) run(g *global, cmd *cobra.Command, asked string) error {
 	bar.done()
 	if err != nil {
 		return err
+	}
+	if report.Passed {
+		f.found.add("%s, recovered in %s", report.Backup.ID, time.Duration(report.RTOSeconds*float64(time.Second)).Round(time.Second/10))
 	}
 	if plan.Source.Entry != nil { // a local file is in no sink
 		follow(ctx, g, report, deps.Sinks, plan.Trust)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/lifeboat-dr/lifeboat/internal/kubeevent"
 	"github.com/lifeboat-dr/lifeboat/scheduler"
 )
 
@@ -27,7 +28,9 @@ type service struct {
 	grace     time.Duration
 	dir       string // for rehearsals
 	room      room
-	address   string // to serve metrics on; "" serves none
+	address   string         // to serve metrics on; "" serves none
+	events    bool           // make Kubernetes Events of how jobs end,
+	pod       *kubeevent.Pod // about this one
 	scheduler *scheduler.Scheduler
 	shown     *display
 }
@@ -64,6 +67,7 @@ EXIT STATUS
 	fl.BoolVar(&s.check, "check", false, "look at the configuration, tell every mistake or when each job begins the next time, and do nothing")
 	fl.StringVarP(&s.output, "output", "o", "table", "`FORMAT` of what --check prints: table or json")
 	fl.StringVar(&s.address, "listen", "", "serve metrics and probes on this `ADDRESS`, HOST:PORT or :PORT (default: nowhere)")
+	registerEvents(fl, &s.events)
 	fl.IntVar(&s.parallel, "parallel", 2, "run at most `N` jobs at the same time")
 	fl.DurationVar(&s.grace, "grace", defaultGrace, "how long jobs that run may go on after SIGTERM or SIGINT")
 	fl.StringVar(&s.dir, "dir", "", "`DIR` for the throwaway clusters of rehearsals (default: the system's temporary one)")
@@ -90,6 +94,12 @@ func (s *service) run(ctx context.Context) error {
 	}
 	if s.address != "" {
 		if err := checkListen(s.address); err != nil {
+			return err
+		}
+	}
+	if s.events {
+		var err error
+		if s.pod, err = podHere(); err != nil {
 			return err
 		}
 	}
@@ -165,12 +175,16 @@ func (s *service) job(j scheduler.Job, c *configFile, t task) scheduler.Job {
 	j.Again = mayPass
 	j.Run = func(ctx context.Context) error {
 		g.logger().Info("job begins")
-		err := overdue(ctx, t.build(ctx, s, g, c, t.cluster).do())
+		d := t.build(ctx, s, g, c, t.cluster)
+		err := overdue(ctx, d.do())
 		code := exitCode(ctx, err)
 		if t.name == "backup" && code < 128 {
 			if !t.cluster.Heartbeat.beat(ctx, g, code == exitDone) {
 				s.shown.heartbeatFailed(t.cluster.Name)
 			}
+		}
+		if s.pod != nil {
+			tellKubernetes(ctx, g, s.pod, eventOf(ctx, t.name, t.cluster.Name, d.flags.found, err))
 		}
 		if err == nil {
 			return nil

@@ -56,6 +56,7 @@ func backupJob(ctx context.Context, s *service, g *global, c *configFile, k *clu
 			if err != nil {
 				return err
 			}
+			f.found.backup(r)
 			m := r.Manifest
 			o.Log.Info("committed", "id", m.ID, "revision", m.Revision, "bytes", m.Sealed.Size, "sinks", len(r.Sinks)-len(r.Failed()), "of", len(r.Sinks))
 			return shortfall(g, r)

@@ -52,7 +52,13 @@ EXIT STATUS
   used, 6 no such backup, 7 damaged (a member: different), 8 no identity opens it, 12 not authentic, 130/143
   interrupted; of several backups the one that weighs most: 12, 7, 8, then the rest`,
 		Annotations: map[string]string{onInterrupt: "no backup was changed; reports on those that were read before are there"},
-		RunE:        func(cmd *cobra.Command, args []string) error { return f.run(g, cmd, args) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			job := "verify"
+			if f.cross {
+				job = "cross-check"
+			}
+			return f.told(g, cmd, job, func() error { return f.run(g, cmd, args) })
+		},
 	}
 	f.everywhere(cmd)
 	f.storage(cmd)
@@ -62,6 +68,7 @@ EXIT STATUS
 	f.trusting(cmd)
 	f.reporting.register(cmd)
 	fl := cmd.Flags()
+	registerEvents(fl, &f.events)
 	fl.BoolVar(&f.deep, "deep", false, "decrypt it and look inside, not only at its digest")
 	fl.BoolVar(&f.all, "all", false, "every backup of the cluster")
 	fl.BoolVar(&f.cross, "cross-check", false, "compare the members of the live cluster instead of backups")
@@ -134,6 +141,7 @@ func (f *verifyFlags) look(g *global, cmd *cobra.Command, selectors []string) (*
 	}
 	results = append(results, done...)
 	slices.SortStableFunc(results, func(a, b verifiedJSON) int { return cmp.Compare(a.ID, b.ID) })
+	f.found.verified(results, f.deep)
 	return v, results, nil
 }
 

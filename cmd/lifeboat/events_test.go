@@ -1,0 +1,88 @@
+package main
+
+import (
+	"context"
+	"encoding/pem"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/lifeboat-dr/lifeboat/internal/kubeevent"
+)
+
+func TestAnEventIsCalledByHowItEnded(t *testing.T) {
+	interruptedNow, interrupt := context.WithCancelCause(t.Context())
+	interrupt(interrupted{syscall.SIGTERM})
+	for _, c := range []struct {
+		ctx    context.Context
+		job    string
+		found  findings
+		err    error
+		reason string
+		note   string
+	}{
+		{t.Context(), "backup", findings{facts: []string{"id, in 2 of 2 sinks"}}, nil, "BackupCommitted", "cluster prod: id, in 2 of 2 sinks"},
+		{t.Context(), "backup", findings{suspect: true}, nil, "BackupSuspect", "cluster prod: done"},
+		{t.Context(), "backup", findings{facts: []string{"id"}}, &partlyDone{"missing in one", "mend it", nil}, "BackupPartlyDone", "cluster prod: id; missing in one; hint: mend it"},
+		{t.Context(), "backup", findings{}, &usageError{"this\nis\x1bwrong", "write that"}, "BackupFailed", `cluster prod: this; is\x1bwrong; hint: write that`},
+		{interruptedNow, "backup", findings{}, interrupted{syscall.SIGTERM}, "BackupInterrupted", "cluster prod: interrupted by terminated"},
+		{t.Context(), "verify", findings{}, nil, "VerifyPassed", "cluster prod: done"},
+		{t.Context(), "verify", findings{}, &usageError{"x", ""}, "VerifyFailed", "cluster prod: x"},
+		{t.Context(), "cross-check", findings{}, &usageError{"x", ""}, "CrossCheckFailed", "cluster prod: x"},
+		{t.Context(), "rehearse", findings{}, nil, "RehearsalProven", "cluster prod: done"},
+		{t.Context(), "rehearse", findings{}, &notProven{"it does not serve", "mend"}, "RehearsalFailed", "cluster prod: it does not serve; hint: mend"},
+		{t.Context(), "rehearse", findings{}, &usageError{"x", ""}, "RehearsalNotRun", "cluster prod: x"},
+		{t.Context(), "prune", findings{}, nil, "PruneDone", "cluster prod: done"},
+		{t.Context(), "prune", findings{}, &partlyDone{"some", "", nil}, "PrunePartlyDone", "cluster prod: some"},
+	} {
+		e := eventOf(c.ctx, c.job, "prod", c.found, c.err)
+		normal := c.err == nil && !c.found.suspect
+		if e.Reason != c.reason || e.Note != c.note || e.Warning == normal || e.Action == "" {
+			t.Errorf("%s that ended with %v: %+v, want %s and %q", c.job, c.err, e, c.reason, c.note)
+		}
+	}
+}
+
+// TestAnAPIServerThatDoesNotAnswerHoldsUpNobody also holds that the token is in no message.
+func TestAnAPIServerThatDoesNotAnswerHoldsUpNobody(t *testing.T) {
+	t.Parallel()
+	release := make(chan struct{})
+	silent := httptest.NewTLSServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-release }))
+	t.Cleanup(silent.Close)
+	t.Cleanup(func() { close(release) })
+	account := t.TempDir()
+	for name, text := range map[string][]byte{
+		"namespace": []byte("default"), "token": []byte("confidential"),
+		"ca.crt": pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: silent.Certificate().Raw}),
+	} {
+		if err := os.WriteFile(filepath.Join(account, name), text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	at, err := url.Parse(silent.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	env := map[string]string{"KUBERNETES_SERVICE_HOST": at.Hostname(), "KUBERNETES_SERVICE_PORT": at.Port(), kubeevent.PodName: "p"}
+	pod, err := kubeevent.Here(func(name string) (string, bool) { value, found := env[name]; return value, found }, account)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, interrupt := context.WithCancelCause(t.Context())
+	interrupt(interrupted{syscall.SIGTERM})
+	var said strings.Builder
+	began := time.Now()
+	tellKubernetes(ctx, &global{streams: streams{err: &said}, now: time.Now}, pod, kubeevent.Event{Reason: "BackupInterrupted"})
+	if took := time.Since(began); took < eventAfterSignal || took > eventTimeout {
+		t.Errorf("it took %s", took)
+	}
+	if !strings.HasPrefix(said.String(), "lifeboat: warning: no Kubernetes Event could be made: ") || strings.Contains(said.String(), "confidential") {
+		t.Errorf("it said %q", said.String())
+	}
+}
