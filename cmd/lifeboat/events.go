@@ -30,17 +30,17 @@ func registerEvents(fl *pflag.FlagSet, on *bool) {
 	fl.BoolVar(on, eventsFlag, false, "in a pod: make a Kubernetes Event of how it ended, about the Job or the Pod")
 }
 
-// findings are what a job has found out for whoever is told of its end. Facts say it in a few words; they are the note of an Event.
-type findings struct {
+// eventFacts are what a job has found out for whoever is told of its end. Facts say it in a few words; they are the note of an Event.
+type eventFacts struct {
 	facts   []string
 	suspect bool // a backup does not continue its cluster's history
 }
 
-func (f *findings) add(format string, args ...any) {
+func (f *eventFacts) add(format string, args ...any) {
 	f.facts = append(f.facts, fmt.Sprintf(format, args...))
 }
 
-func (f *findings) backup(r *backup.Result) {
+func (f *eventFacts) backup(r *backup.Result) {
 	m := r.Manifest
 	f.add("%s, revision %d, %s, in %d of %d sinks", m.ID, m.Revision, bytesText(m.Sealed.Size), len(r.Sinks)-len(r.Failed()), len(r.Sinks))
 	if len(r.Suspect) > 0 {
@@ -49,7 +49,7 @@ func (f *findings) backup(r *backup.Result) {
 	}
 }
 
-func (f *findings) verified(results []verifiedJSON, deep bool) {
+func (f *eventFacts) verified(results []verifiedJSON, deep bool) {
 	whole := 0
 	for _, r := range results {
 		if r.OK {
@@ -63,7 +63,7 @@ func (f *findings) verified(results []verifiedJSON, deep bool) {
 	f.add("%d copies %s and whole", whole, how)
 }
 
-func (f *findings) pruned(plan *prune.Plan, r *prune.Result) {
+func (f *eventFacts) pruned(plan *prune.Plan, r *prune.Result) {
 	if r == nil {
 		f.add("%d backups could be removed; only looked", len(plan.Removals()))
 		return
@@ -131,7 +131,7 @@ func reasonsOf(job string) reasons {
 }
 
 // eventOf says how a job ended.
-func eventOf(ctx context.Context, job, cluster string, found findings, err error) kubeevent.Event {
+func eventOf(ctx context.Context, job, cluster string, found eventFacts, err error) kubeevent.Event {
 	all, code := reasonsOf(job), exitCode(ctx, err)
 	e := kubeevent.Event{Action: all.action, Reason: all.failed, Warning: true}
 	switch {

@@ -22,24 +22,24 @@ func TestAnEventIsCalledByHowItEnded(t *testing.T) {
 	for _, c := range []struct {
 		ctx    context.Context
 		job    string
-		found  findings
+		found  eventFacts
 		err    error
 		reason string
 		note   string
 	}{
-		{t.Context(), "backup", findings{facts: []string{"id, in 2 of 2 sinks"}}, nil, "BackupCommitted", "cluster prod: id, in 2 of 2 sinks"},
-		{t.Context(), "backup", findings{suspect: true}, nil, "BackupSuspect", "cluster prod: done"},
-		{t.Context(), "backup", findings{facts: []string{"id"}}, &partlyDone{"missing in one", "mend it", nil}, "BackupPartlyDone", "cluster prod: id; missing in one; hint: mend it"},
-		{t.Context(), "backup", findings{}, &usageError{"this\nis\x1bwrong", "write that"}, "BackupFailed", `cluster prod: this; is\x1bwrong; hint: write that`},
-		{interruptedNow, "backup", findings{}, interrupted{syscall.SIGTERM}, "BackupInterrupted", "cluster prod: interrupted by terminated"},
-		{t.Context(), "verify", findings{}, nil, "VerifyPassed", "cluster prod: done"},
-		{t.Context(), "verify", findings{}, &usageError{"x", ""}, "VerifyFailed", "cluster prod: x"},
-		{t.Context(), "cross-check", findings{}, &usageError{"x", ""}, "CrossCheckFailed", "cluster prod: x"},
-		{t.Context(), "rehearse", findings{}, nil, "RehearsalProven", "cluster prod: done"},
-		{t.Context(), "rehearse", findings{}, &notProven{"it does not serve", "mend"}, "RehearsalFailed", "cluster prod: it does not serve; hint: mend"},
-		{t.Context(), "rehearse", findings{}, &usageError{"x", ""}, "RehearsalNotRun", "cluster prod: x"},
-		{t.Context(), "prune", findings{}, nil, "PruneDone", "cluster prod: done"},
-		{t.Context(), "prune", findings{}, &partlyDone{"some", "", nil}, "PrunePartlyDone", "cluster prod: some"},
+		{t.Context(), "backup", eventFacts{facts: []string{"id, in 2 of 2 sinks"}}, nil, "BackupCommitted", "cluster prod: id, in 2 of 2 sinks"},
+		{t.Context(), "backup", eventFacts{suspect: true}, nil, "BackupSuspect", "cluster prod: done"},
+		{t.Context(), "backup", eventFacts{facts: []string{"id"}}, &partlyDone{"missing in one", "mend it", nil}, "BackupPartlyDone", "cluster prod: id; missing in one; hint: mend it"},
+		{t.Context(), "backup", eventFacts{}, &usageError{"this\nis\x1bwrong", "write that"}, "BackupFailed", `cluster prod: this; is\x1bwrong; hint: write that`},
+		{interruptedNow, "backup", eventFacts{}, interrupted{syscall.SIGTERM}, "BackupInterrupted", "cluster prod: interrupted by terminated"},
+		{t.Context(), "verify", eventFacts{}, nil, "VerifyPassed", "cluster prod: done"},
+		{t.Context(), "verify", eventFacts{}, &usageError{"x", ""}, "VerifyFailed", "cluster prod: x"},
+		{t.Context(), "cross-check", eventFacts{}, &usageError{"x", ""}, "CrossCheckFailed", "cluster prod: x"},
+		{t.Context(), "rehearse", eventFacts{}, nil, "RehearsalProven", "cluster prod: done"},
+		{t.Context(), "rehearse", eventFacts{}, &notProven{"it does not serve", "mend"}, "RehearsalFailed", "cluster prod: it does not serve; hint: mend"},
+		{t.Context(), "rehearse", eventFacts{}, &usageError{"x", ""}, "RehearsalNotRun", "cluster prod: x"},
+		{t.Context(), "prune", eventFacts{}, nil, "PruneDone", "cluster prod: done"},
+		{t.Context(), "prune", eventFacts{}, &partlyDone{"some", "", nil}, "PrunePartlyDone", "cluster prod: some"},
 	} {
 		e := eventOf(c.ctx, c.job, "prod", c.found, c.err)
 		normal := c.err == nil && !c.found.suspect
