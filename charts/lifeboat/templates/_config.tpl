@@ -33,6 +33,7 @@
 {{- with $c.verify.sample }}{{ $_ := set $verify "sample" . }}{{ end -}}
 {{- $_ := set $out "verify" $verify -}}
 {{- end -}}
+{{- if $c.crossCheck.enabled }}{{ $_ := set $out "cross-check" (pick $c.crossCheck "schedule" "timeout") }}{{ end -}}
 {{- if $c.rehearse.enabled -}}
 {{- $rehearse := pick $c.rehearse "schedule" "timeout" -}}
 {{- $_ := set $rehearse "members" (int $c.rehearse.members) -}}
