@@ -22,6 +22,8 @@ const defaultGrace = 20 * time.Second
 type service struct {
 	g         *global
 	config    string
+	check     bool
+	output    string // of check
 	parallel  int
 	grace     time.Duration
 	dir       string // for rehearsals
@@ -44,12 +46,13 @@ it does not. A job that fails is logged; it ends nothing else. If etcd or a sink
 codes 4 and 5) it is tried again after a minute, two more, four more and so on, up to half of the way to its next slot.
 Anything else is due again at that.
 
-Everything wrong in the configuration is found before anything is done, and all of it is told. SIGHUP reads it again; one
+Everything wrong in the configuration is found before anything is done, and all of it is told; --check ends there, and
+tells what would be done: neither etcd nor a bucket is asked. SIGHUP reads it again; one
 with a mistake is refused, and the old one goes on. SIGTERM and SIGINT begin nothing new, let what runs finish for
 --grace, and then end it as if it had been sent the signal itself: nothing half-made is left. A second one ends all at once.
 
 EXIT STATUS
-  0 told to stop, and everything that ran had finished, 2 usage or a mistake in the configuration, 130/143 ended by
+  0 told to stop, and everything that ran had finished (--check: no mistake), 2 usage or a mistake in the configuration, 130/143 ended by
   SIGINT/SIGTERM, and jobs that were not done within --grace were given up, 1 anything else`,
 		Args:        cobra.NoArgs,
 		Annotations: map[string]string{onInterrupt: "jobs that were not done within --grace were given up, and left nothing half-made"},
@@ -57,6 +60,8 @@ EXIT STATUS
 	}
 	fl := cmd.Flags()
 	fl.StringVar(&s.config, "config", "", "configuration `FILE` (YAML)")
+	fl.BoolVar(&s.check, "check", false, "look at the configuration, tell every mistake or when each job begins the next time, and do nothing")
+	fl.StringVarP(&s.output, "output", "o", "table", "`FORMAT` of what --check prints: table or json")
 	fl.IntVar(&s.parallel, "parallel", 2, "run at most `N` jobs at the same time")
 	fl.DurationVar(&s.grace, "grace", defaultGrace, "how long jobs that run may go on after SIGTERM or SIGINT")
 	fl.StringVar(&s.dir, "dir", "", "`DIR` for the throwaway clusters of rehearsals (default: the system's temporary one)")
@@ -73,6 +78,13 @@ func (s *service) run(ctx context.Context) error {
 		return &usageError{fmt.Sprintf("--parallel %d would run nothing", s.parallel), "use 1 at least"}
 	case s.grace < 0:
 		return &usageError{fmt.Sprintf("--grace %s is negative", s.grace), "use a duration such as 20s"}
+	case s.output != "table" && s.output != "json":
+		return &usageError{fmt.Sprintf("--output %q is not a format", s.output), "use table or json"}
+	case s.output == "json" && !s.check:
+		return &usageError{"--output json is for --check, and a service has no result", "leave it out; --log-format json is for its log"}
+	}
+	if s.check {
+		return s.preview(ctx)
 	}
 	hangup := make(chan os.Signal, 1)
 	signal.Reset(syscall.SIGHUP)          // which ends any other command
@@ -83,11 +95,8 @@ func (s *service) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, m := range wrong {
-		s.g.errorf(m)
-	}
-	if len(wrong) > 0 {
-		return &usageError{fmt.Sprintf("mistakes in configuration %s: %d; nothing was started", s.config, len(wrong)), "docs/service.md and docs/configuration.md describe every key"}
+	if err := s.refuse(wrong); err != nil {
+		return err
 	}
 	s.scheduler = scheduler.New(scheduler.Options{Parallel: s.parallel, Grace: s.grace, Observe: s.tell})
 	running, stop := context.WithCancel(ctx)
@@ -137,7 +146,7 @@ func (s *service) load(ctx context.Context) (jobs []scheduler.Job, wrong []error
 	}
 	c.stores.log = s.g.logger()
 	for i := range c.Clusters {
-		if err := c.Clusters[i].check(); err != nil {
+		for _, err := range parts(c.Clusters[i].check()) {
 			wrong = append(wrong, mistake{fmt.Sprintf("cluster %q", c.Clusters[i].Name), err})
 		}
 	}
@@ -148,7 +157,7 @@ func (s *service) load(ctx context.Context) (jobs []scheduler.Job, wrong []error
 	exam := examination{service: s, file: c, told: map[string]int{}}
 	for _, t := range tasks {
 		j, err := t.scheduled()
-		if err != nil {
+		for _, err := range parts(err) {
 			wrong = append(wrong, mistake{t.where(), err})
 		}
 		exam.take(ctx, t)
