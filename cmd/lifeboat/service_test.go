@@ -148,3 +148,14 @@ func TestOnlyWhatWasJoinedIsTakenApart(t *testing.T) {
 		t.Errorf("the parts are %v", all)
 	}
 }
+
+func TestOnlyWhatDidNotAnswerIsTriedAgain(t *testing.T) {
+	for code := range 13 {
+		if got, want := mayPass(&ending{code, errors.New("x")}), code == 4 || code == 5; got != want {
+			t.Errorf("after exit code %d: tried again is %t", code, got)
+		}
+	}
+	if mayPass(errors.New("panic")) {
+		t.Error("after a panic it is tried again")
+	}
+}
