@@ -95,8 +95,9 @@ type object struct {
 		Annotations     map[string]string
 	}
 	Spec struct {
-		Schedule, TimeZone string
-		JobTemplate        struct {
+		Schedule    string
+		TimeZone    string `yaml:"timeZone"`
+		JobTemplate struct {
 			Spec struct{ Template podTemplate }
 		} `yaml:"jobTemplate"`
 		Template podTemplate
@@ -114,18 +115,23 @@ type podSpec struct {
 	Containers []struct {
 		Args         []string
 		VolumeMounts []struct {
-			Name, MountPath string
+			Name      string
+			MountPath string `yaml:"mountPath"`
 		} `yaml:"volumeMounts"`
 	}
 	ServiceAccountName string `yaml:"serviceAccountName"`
+	AutomountToken     *bool  `yaml:"automountServiceAccountToken"`
+	ServiceLinks       *bool  `yaml:"enableServiceLinks"`
 	HostNetwork        bool   `yaml:"hostNetwork"`
-	Volumes            []struct {
-		Name   string
-		Secret struct {
-			SecretName string `yaml:"secretName"`
-		}
-		HostPath struct{ Path string } `yaml:"hostPath"`
+	Volumes            []volume
+}
+
+type volume struct {
+	Name   string
+	Secret struct {
+		SecretName string `yaml:"secretName"`
 	}
+	HostPath struct{ Path string } `yaml:"hostPath"`
 }
 
 // pod is the spec of the object's pods; nil if it has none.
