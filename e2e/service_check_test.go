@@ -30,8 +30,10 @@ func TestACheckedConfigurationIsServedAsItWasTold(t *testing.T) {
 	t.Parallel()
 	c := lab.StartCluster(t, lab.ClusterOptions{Version: "3.6", Members: 1})
 	site := newSite(t)
-	site.configure(t, [3]string{"prod", c.Endpoints()[0],
-		`schedule: "0 0 1 1 *", jitter: 1h, timezone: Asia/Shanghai, timeout: 90s, prune: {schedule: "@daily"}, retention: {last: 3}`})
+	site.configure(t, [3]string{
+		"prod", c.Endpoints()[0],
+		`schedule: "0 0 1 1 *", jitter: 1h, timezone: Asia/Shanghai, timeout: 90s, prune: {schedule: "@daily"}, retention: {last: 3}`,
+	})
 	var told checked
 	decode(t, lifeboat(t, "run", "--config", site.config, "--check", "-o", "json").must(t, 0).stdout, &told)
 	if !told.OK || len(told.Jobs) != 2 || len(told.Mistakes) != 0 || told.Jobs[0].Job != "prune" {
