@@ -2,6 +2,7 @@ package chart
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -110,10 +111,10 @@ func TestNamesOfClustersThatLookAlikeStayApart(t *testing.T) {
 	}
 }
 
-// TestAnHIsANumberOfItsField renders schedules with H for many names.
+// TestAnHIsANumberOfItsField renders schedules with H for twenty clusters each, with and without one.
 func TestAnHIsANumberOfItsField(t *testing.T) {
 	t.Parallel()
-	for schedule, want := range map[string]string{
+	shapes := map[string]string{
 		"H * * * *":              `^[1-5]?\d \* \* \* \*$`,
 		"H/20 * * * *":           `^1?\d-59/20 \* \* \* \*$`,
 		"H(10-12) H(1-4) * * 0":  `^1[0-2] [1-4] \* \* 0$`,
@@ -122,20 +123,36 @@ func TestAnHIsANumberOfItsField(t *testing.T) {
 		"5 4 * * *":              `^5 4 \* \* \*$`,
 		"@every 90m":             `^@every 90m$`,
 		"*/15  1-5,22  *  * 1-5": `^\*/15 1-5,22 \* \* 1-5$`,
-	} {
-		args := append(three[2:], "--set", "prune.enabled=false,verify.enabled=false", "--set-string", "backup.schedule="+strings.ReplaceAll(schedule, ",", `\,`))
-		seen := map[string]bool{}
-		for i := range 20 {
-			args = append(args, "--set", fmt.Sprintf("clusters[%d].name=c%d,clusters[%d].endpoints={https://x:2379}", i, i, i))
+	}
+	schedules := slices.Sorted(maps.Keys(shapes))
+	values := "prune: {enabled: false}\nverify: {enabled: false}\nclusters:\n"
+	for i, schedule := range schedules {
+		for n := range 20 {
+			values += fmt.Sprintf("  - {name: c%d.%d, endpoints: [\"https://x:2379\"], backup: {schedule: %q}}\n", i, n, schedule)
 		}
-		for _, o := range ofKind(rendered(t, args...), "CronJob") {
-			seen[o.Spec.Schedule] = true
-			if !regexp.MustCompile(want).MatchString(o.Spec.Schedule) {
-				t.Errorf("%s became %s", schedule, o.Spec.Schedule)
-			}
+	}
+	file := filepath.Join(t.TempDir(), "values.yaml")
+	if err := os.WriteFile(file, []byte(values), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]map[string]bool{}
+	for _, o := range ofKind(rendered(t, append(three[2:], "--values", file)...), "CronJob") {
+		i, err := strconv.Atoi(o.Metadata.Labels["lifeboat/cluster"][1:2])
+		if err != nil {
+			t.Fatal(err)
 		}
-		if spread := len(seen) > 1; spread != strings.Contains(schedule, "H") || len(seen) == 0 {
-			t.Errorf("%s became %v", schedule, seen)
+		schedule := schedules[i]
+		if got[schedule] == nil {
+			got[schedule] = map[string]bool{}
+		}
+		got[schedule][o.Spec.Schedule] = true
+		if !regexp.MustCompile(shapes[schedule]).MatchString(o.Spec.Schedule) {
+			t.Errorf("%s became %s", schedule, o.Spec.Schedule)
+		}
+	}
+	for _, schedule := range schedules {
+		if spread := len(got[schedule]) > 1; len(got[schedule]) == 0 || spread != strings.Contains(schedule, "H") {
+			t.Errorf("%s became %v", schedule, got[schedule])
 		}
 	}
 }

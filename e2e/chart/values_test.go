@@ -1,6 +1,7 @@
 package chart
 
 import (
+	"slices"
 	"strings"
 	"testing"
 )
@@ -14,56 +15,76 @@ var three = []string{
 // TestTheSchemaNamesWhatItRefuses goes through typos and values of the wrong shape: none is passed over, and each is told by its key.
 func TestTheSchemaNamesWhatItRefuses(t *testing.T) {
 	t.Parallel()
-	for _, c := range []struct{ set, key string }{
-		{"endpoint={https://10.0.0.5:2379}", "'endpoint' not allowed"},
-		{"recipients=age1xyz", "'recipients' not allowed"},
-		{"backup.shedule=@daily", "'shedule' not allowed"},
-		{"verify.deeep=true", "'deeep' not allowed"},
-		{"rehearse.max-age=26h", "'max-age' not allowed"},
-		{"retention.weeks=5", "'weeks' not allowed"},
-		{"roles.reader.serviceAccount.create=true", "'reader' not allowed"},
-		{"sinkCredentials.roles.purner=x", "'purner' not allowed"},
-		{"roles.writer.serviceAccount.annotation.x=y", "'annotation' not allowed"},
-		{"sinks.primary.uri=s3://b", "'uri' not allowed"},
-		{"clusters[0].name=a,clusters[0].endpoint=x", "'endpoint' not allowed"},
-		{"clusters[0].name=a", "missing property 'endpoints'"},
-		{"clusters[0].name=a b,clusters[0].endpoints={https://x:2379}", "/clusters/0/name"},
-		{"etcdTLS.secret=x", "'secret' not allowed"},
-		{"identity.key=x", "'key' not allowed"},
-		{"endpoints=https://10.0.0.5:2379", "/endpoints"},
-		{"endpoints={10.0.0.5:2379}", "/endpoints/0"},
-		{"sink=backups/etcd", "/sink"},
-		{"sink=https://backups", "/sink"},
-		{"encryption.mode=pgp", "/encryption/mode"},
-		{"mode=daemonset", "/mode"},
-		{"backup.enabled=maybe", "/backup/enabled"},
-		{"verify.deep=automatic", "/verify/deep"},
-		{"backup.schedule=* * *", "/backup/schedule"},
-		{"backup.schedule=H/75 * * * *", "/backup/schedule"},
-		{"backup.schedule=* * H * *", "/backup/schedule"},
-		{"backup.schedule=CRON_TZ=Europe/Berlin @daily", "/backup/schedule"},
-		{"backup.timeout=1d", "/backup/timeout"},
-		{"backup.timeout=", "/backup/timeout"},
-		{"backup.startingDeadlineSeconds=5", "/backup/startingDeadlineSeconds"},
-		{"verify.sample=0%", "/verify/sample"},
-		{"rehearse.members=0", "/rehearse/members"},
-		{"retention.last=many", "/retention/last"},
-		{"retention.floor=0", "/retention/floor"},
-		{"spool.sizeLimit=5GB", "/spool/sizeLimit"},
-		{"image.digest=sha256:123", "/image/digest"},
-		{"suspend=soon", "/suspend"},
-		{"extraEnv.A=b", "/extraEnv"},
-		{"resources=small", "/resources"},
-		{"heartbeat.success=hc.example.org", "/heartbeat/success"},
+	for _, group := range [][]refusal{
+		{ // keys that are misspelt, or stand somewhere else
+			{"endpoint={https://10.0.0.5:2379}", "'endpoint'"},
+			{"recipients=age1xyz", "'recipients'"},
+			{"backup.shedule=@daily", "'shedule'"},
+			{"verify.deeep=true", "'deeep'"},
+			{"rehearse.max-age=26h", "'max-age'"},
+			{"retention.weeks=5", "'weeks'"},
+			{"roles.reader.serviceAccount.create=true", "'reader'"},
+			{"roles.writer.serviceAccount.annotation.x=y", "'annotation'"},
+			{"sinkCredentials.roles.purner=x", "'purner'"},
+			{"sinks.primary.uri=s3://b", "'uri'"},
+			{"clusters[0].name=a,clusters[0].sink=x", "'sink'"},
+			{"etcdTLS.secret=x", "'secret'"},
+			{"identity.key=x", "'key'"},
+			{"image.version=1", "'version'"},
+			{"controlPlane.hostNetwork=true", "'hostNetwork'"},
+			{"networkPolicy.egress={}", "'egress'"},
+		},
+		{ // values of the wrong shape
+			{"endpoints=https://10.0.0.5:2379", "/endpoints"},
+			{"sink=backups/etcd", "/sink"},
+			{"encryption.mode=pgp", "/encryption/mode"},
+			{"mode=daemonset", "/mode"},
+			{"backup.enabled=maybe", "/backup/enabled"},
+			{"verify.deep=automatic", "/verify/deep"},
+			{"backup.schedule=* * *", "/backup/schedule"},
+			{"verify.schedule=H/75 * * * *", "/verify/schedule"},
+			{"rehearse.schedule=* * H * *", "/rehearse/schedule"},
+			{"prune.schedule=CRON_TZ=Europe/Berlin @daily", "/prune/schedule"},
+			{"backup.timeout=1d", "/backup/timeout"},
+			{"verify.timeout=", "/verify/timeout"},
+			{"backup.startingDeadlineSeconds=5", "/backup/startingDeadlineSeconds"},
+			{"verify.sample=0%", "/verify/sample"},
+			{"rehearse.members=0", "/rehearse/members"},
+			{"retention.last=many", "/retention/last"},
+			{"retention.floor=0", "/retention/floor"},
+			{"spool.sizeLimit=5GB", "/spool/sizeLimit"},
+			{"image.digest=sha256:123", "/image/digest"},
+			{"suspend=soon", "/suspend"},
+			{"extraEnv.A=b", "/extraEnv"},
+			{"resources=small", "/resources"},
+			{"heartbeat.success=hc.example.org", "/heartbeat/success"},
+			{"clusters[0].name=a b", "/clusters/0/name"},
+			{"sinks.primary.url=https://backups", "/sinks/primary/url"},
+		},
+		{
+			{"endpoints={10.0.0.5:2379}", "/endpoints/0"},
+			{"clusters[0].name=a", "missing property 'endpoints'"},
+			{"sinks.primary.ca.key=x", "missing property 'url'"},
+		},
 	} {
-		t.Run(c.set, func(t *testing.T) {
-			t.Parallel()
-			if _, err := template(t, append(three, "--set", c.set)...); err == nil || !strings.Contains(err.Error(), c.key) {
-				t.Errorf("want a refusal that has %q: %v", c.key, err)
+		args := slices.Clone(three)
+		for _, r := range group {
+			args = append(args, "--set", r.set)
+		}
+		_, err := template(t, args...)
+		if err == nil {
+			t.Fatalf("%v is rendered", group)
+		}
+		for _, r := range group {
+			if !strings.Contains(err.Error(), r.key) {
+				t.Errorf("--set %s: nothing is said of %s in\n%v", r.set, r.key, err)
 			}
-		})
+		}
 	}
 }
+
+// A refusal is what is set, and the key by which it is told.
+type refusal struct{ set, key string }
 
 // TestWhatCannotWorkIsRefusedWithTheWayOut renders combinations that are well formed each by itself.
 func TestWhatCannotWorkIsRefusedWithTheWayOut(t *testing.T) {
