@@ -34,8 +34,14 @@ func serve(t testing.TB, args ...string) *service {
 // follow starts any command of lifeboat, with more environment, and reads its log.
 func follow(t testing.TB, env []string, args ...string) *service {
 	t.Helper()
-	s := &service{cmd: exec.Command(filepath.Join(built, "lifeboat"), args...), gone: make(chan struct{}), more: make(chan struct{})}
-	s.cmd.Env = append(os.Environ(), env...)
+	cmd := exec.Command(filepath.Join(built, "lifeboat"), args...)
+	cmd.Env = append(os.Environ(), env...)
+	return attend(t, cmd)
+}
+
+func attend(t testing.TB, cmd *exec.Cmd) *service {
+	t.Helper()
+	s := &service{cmd: cmd, gone: make(chan struct{}), more: make(chan struct{})}
 	stderr, err := s.cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -58,7 +64,7 @@ func follow(t testing.TB, env []string, args ...string) *service {
 		_ = s.cmd.Process.Kill()
 		<-s.gone
 		if t.Failed() {
-			t.Logf("the log of lifeboat %s:\n%s", args[0], s.text())
+			t.Logf("the log of lifeboat %s:\n%s", cmd.Args[1], s.text())
 		}
 	})
 	return s

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"strings"
@@ -51,10 +52,15 @@ func TestACheckedConfigurationIsServedAsItWasTold(t *testing.T) {
 	if lines := strings.Split(table, "\n"); len(lines) != 4 || strings.Join(strings.Fields(lines[2]), " ") != next+" prod backup 0 0 1 1 * Asia/Shanghai 1m30s" {
 		t.Errorf("for people it is\n%s", table)
 	}
-	s := serve(t, "--config", site.config)
-	s.until(t, 1, `msg="job done"`, "cluster=prod job=backup", "next="+next)
+	s := serve(t, "--config", site.config, "--log-format", "json")
+	s.until(t, 1, `"msg":"job done"`, `"took":\d`, `"next":"`+next+`"`, `"cluster":"prod"`, `"job":"backup"`)
 	if code := s.end(t, syscall.SIGTERM); code != 0 {
 		t.Errorf("exit %d", code)
+	}
+	for line := range strings.Lines(s.text()) {
+		if !json.Valid([]byte(line)) {
+			t.Errorf("with --log-format json it logs %s", line)
+		}
 	}
 }
 

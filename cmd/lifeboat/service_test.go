@@ -23,7 +23,7 @@ func TestWhatACommandSaysBecomesLinesThatSayOfWhichCluster(t *testing.T) {
 	g.warnf("a single recipient")
 	g.errorf(&usageError{"this is wrong", "write that"})
 	bar := newProgress(g.err)
-	loggerTo(bar).Log(t.Context(), slog.LevelError, "sink left", "sink", "file:///x")
+	g.loggerTo(bar).Log(t.Context(), slog.LevelError, "sink left", "sink", "file:///x")
 	if _, err := g.err.Write([]byte("lifeboat: two\nhal")); err != nil {
 		t.Fatal(err)
 	}
