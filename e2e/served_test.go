@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// service is a running `lifeboat run` whose log is read as it comes.
+// service is a running `lifeboat run` or `lifeboat observe` whose log is read as it comes.
 type service struct {
 	cmd  *exec.Cmd
 	gone chan struct{}
@@ -93,7 +93,7 @@ func (s *service) until(t testing.TB, nth int, patterns ...string) string {
 		select {
 		case <-more:
 		case <-s.gone:
-			t.Fatalf("lifeboat run ended before %d lines had %q", nth, patterns)
+			t.Fatalf("lifeboat ended before %d lines had %q", nth, patterns)
 		case <-deadline:
 			t.Fatalf("waited long enough for %d lines with %q", nth, patterns)
 		}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"time"
 
@@ -33,7 +32,7 @@ type mistakeJSON struct {
 
 // preview looks at the configuration as run does, tells every mistake or what would be done, and does nothing.
 func (s *service) preview(ctx context.Context) error {
-	jobs, wrong, err := s.load(ctx)
+	jobs, _, wrong, err := s.load(ctx)
 	if err != nil {
 		wrong = append(wrong, err)
 	}
@@ -42,7 +41,7 @@ func (s *service) preview(ctx context.Context) error {
 		p.Mistakes = append(p.Mistakes, mistakeJSON{oneLine(m.Error()), append([]string{}, hintsOf(m)...)})
 	}
 	if p.OK {
-		p.Jobs = planned(jobs, s.g.now())
+		p.Jobs = upcoming(jobs, s.g.now())
 	}
 	switch {
 	case s.output == "json":
@@ -53,11 +52,11 @@ func (s *service) preview(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return s.refuse(wrong)
+	return s.g.refuse(s.config, wrong)
 }
 
-// planned are jobs by when they begin the next time.
-func planned(jobs []scheduler.Job, now time.Time) []plannedJSON {
+// upcoming are jobs by when they begin the next time.
+func upcoming(jobs []scheduler.Job, now time.Time) []plannedJSON {
 	all := []plannedJSON{}
 	for _, j := range jobs {
 		all = append(all, plannedJSON{j.Cluster, j.Name, j.Schedule.Text(), j.Schedule.Zone(), j.Next(now).UTC().Truncate(time.Second), j.Timeout.Seconds()})
@@ -76,15 +75,4 @@ func (p previewJSON) rows() [][]string {
 		rows = append(rows, []string{nextText(j.Next), j.Cluster, j.Job, j.Schedule, j.Timezone, limit})
 	}
 	return rows
-}
-
-// refuse tells every mistake.
-func (s *service) refuse(wrong []error) error {
-	if len(wrong) == 0 {
-		return nil
-	}
-	for _, m := range wrong {
-		s.g.errorf(m)
-	}
-	return &usageError{fmt.Sprintf("mistakes in configuration %s: %d; nothing was started", s.config, len(wrong)), "docs/service.md and docs/configuration.md describe every key"}
 }
