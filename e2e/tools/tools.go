@@ -108,6 +108,19 @@ func Path(module, binary string) (string, error) {
 	return file, build(source, binary, file)
 }
 
+// Unpacked returns the folder into which e2e/tools/debian.sh has unpacked the packages of a group of their own, such as "node".
+func Unpacked(group string) (string, error) {
+	root, err := Root()
+	if err != nil {
+		return "", err
+	}
+	dir := filepath.Join(root, ".cache", Debian+"-"+group)
+	if _, err := os.Stat(filepath.Join(dir, "complete")); err != nil {
+		return "", fmt.Errorf("what Debian has for %s is not in .cache (make debian gets it): %w", group, err)
+	}
+	return dir, nil
+}
+
 func build(source, binary, file string) error {
 	packages, err := toolPackages(source)
 	if err != nil {
