@@ -67,8 +67,10 @@ containers:
   - name: lifeboat
     image: {{ include "lifeboat.image" .root | quote }}
     imagePullPolicy: {{ $v.image.pullPolicy }}
+    # What a failed command said last, in the status of the pod.
+    terminationMessagePolicy: FallbackToLogsOnError
     args:
-      {{- toYaml .args | nindent 6 }}
+      {{- toYaml (ternary (append .args "--log-format=json") .args (eq $v.logFormat "json")) | nindent 6 }}
     env:
       - name: TMPDIR
         value: /spool
