@@ -25,7 +25,7 @@ const repository = "module github.com/lifeboat-dr/lifeboat"
 // Debian names, as a module for Path, the binaries of Debian packages.
 const Debian = "debian"
 
-// Kube names the module of kube-apiserver, which is for tests with the build tag node only: it takes minutes to build.
+// Kube names the module of Kubernetes' servers and kubectl, which are for tests with the build tag node only: they take minutes to build.
 const Kube = "kube"
 
 // Root finds the repository's folder from the working directory, which for a test is its package's.
@@ -106,6 +106,19 @@ func Path(module, binary string) (string, error) {
 		return file, err
 	}
 	return file, build(source, binary, file)
+}
+
+// Unpacked returns the folder into which e2e/tools/debian.sh has unpacked the packages of a group of their own, such as "node".
+func Unpacked(group string) (string, error) {
+	root, err := Root()
+	if err != nil {
+		return "", err
+	}
+	dir := filepath.Join(root, ".cache", Debian+"-"+group)
+	if _, err := os.Stat(filepath.Join(dir, "complete")); err != nil {
+		return "", fmt.Errorf("what Debian has for %s is not in .cache (make debian gets it): %w", group, err)
+	}
+	return dir, nil
 }
 
 func build(source, binary, file string) error {
