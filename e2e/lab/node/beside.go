@@ -5,6 +5,7 @@ import (
 	"context"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"testing"
 	"time"
@@ -24,10 +25,13 @@ func Beside(t *testing.T, test func(t *testing.T, n *Node)) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	lab.Evidence(t, n.Logs)
+	evidence := lab.Dir(t)
 	t.Cleanup(func() {
 		if t.Failed() {
 			n.describe(t)
+			if err := os.CopyFS(filepath.Join(evidence, "logs"), os.DirFS(n.Logs)); err != nil {
+				t.Error(err)
+			}
 		}
 		if err := n.Stop(); err != nil {
 			t.Error(err)

@@ -72,7 +72,7 @@ func (n *Node) startEtcd(context.Context, string) error {
 		return err
 	}
 	const peer = "http://127.0.0.1:2380"
-	return n.run("etcd", binary, "--name="+Name, "--data-dir="+in("etcd"), "--listen-client-urls="+Etcd, "--advertise-client-urls="+Etcd,
+	return n.run("etcd", binary, "--name="+Name, "--data-dir="+in("etcd"), "--listen-client-urls="+Etcd+",https://127.0.0.1:2379", "--advertise-client-urls="+Etcd,
 		"--listen-peer-urls="+peer, "--initial-advertise-peer-urls="+peer, "--initial-cluster="+Name+"="+peer,
 		"--cert-file="+in("pki/server.crt"), "--key-file="+in("pki/server.key"), "--trusted-ca-file="+in("pki/ca.crt"), "--client-cert-auth")
 }
