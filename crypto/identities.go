@@ -2,8 +2,10 @@ package crypto
 
 import (
 	"fmt"
+	"io/fs"
 	"os"
 	"strings"
+	"syscall"
 	"time"
 
 	"filippo.io/age"
@@ -143,11 +145,17 @@ func RecipientOf(id age.Identity) (r Recipient, ok bool) {
 	return Recipient{}, false
 }
 
-// Exposed reports whether a file of secret keys can be read by others than its owner: something to warn about.
+// Exposed reports whether a file of secret keys can be read by others than its owner: something to warn about. That a group can
+// read a file of somebody else's is how it was given to us, as Kubernetes gives the Secrets of a volume to a process that is not root.
 func Exposed(path string) (bool, error) {
 	fi, err := os.Stat(path)
 	if err != nil {
 		return false, unreadable(path, "an identity file, such as the FILE of `lifeboat key new FILE`,", err)
 	}
-	return fi.Mode().Perm()&0o044 != 0, nil
+	owner, ok := fi.Sys().(*syscall.Stat_t)
+	return exposed(fi.Mode(), !ok || int(owner.Uid) == os.Geteuid()), nil
+}
+
+func exposed(mode fs.FileMode, own bool) bool {
+	return mode.Perm()&0o004 != 0 || own && mode.Perm()&0o040 != 0
 }

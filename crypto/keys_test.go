@@ -214,6 +214,11 @@ func TestIdentityFilesOthersCanReadAreToldOf(t *testing.T) {
 			t.Errorf("mode %o: exposed %v, %v", mode, got, err)
 		}
 	}
+	for mode, want := range map[fs.FileMode]bool{0o440: false, 0o640: false, 0o444: true, 0o644: true} { // of another owner, as a Secret's volume has them
+		if got := exposed(mode, false); got != want {
+			t.Errorf("mode %o of another owner: exposed %v", mode, got)
+		}
+	}
 }
 
 func secretOf(t testing.TB, p pair) string {

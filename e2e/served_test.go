@@ -22,12 +22,20 @@ type service struct {
 
 	mu   sync.Mutex
 	log  []string
+	came []time.Time   // when each line of it came
 	more chan struct{} // closed at the next line
 }
 
 func serve(t testing.TB, args ...string) *service {
 	t.Helper()
-	s := &service{cmd: exec.Command(filepath.Join(built, "lifeboat"), append([]string{"run"}, args...)...), gone: make(chan struct{}), more: make(chan struct{})}
+	return follow(t, nil, append([]string{"run"}, args...)...)
+}
+
+// follow starts any command of lifeboat, with more environment, and reads its log.
+func follow(t testing.TB, env []string, args ...string) *service {
+	t.Helper()
+	s := &service{cmd: exec.Command(filepath.Join(built, "lifeboat"), args...), gone: make(chan struct{}), more: make(chan struct{})}
+	s.cmd.Env = append(os.Environ(), env...)
 	stderr, err := s.cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -39,7 +47,7 @@ func serve(t testing.TB, args ...string) *service {
 		defer close(s.gone)
 		for lines := bufio.NewScanner(stderr); lines.Scan(); {
 			s.mu.Lock()
-			s.log = append(s.log, lines.Text())
+			s.log, s.came = append(s.log, lines.Text()), append(s.came, time.Now())
 			close(s.more)
 			s.more = make(chan struct{})
 			s.mu.Unlock()
@@ -50,7 +58,7 @@ func serve(t testing.TB, args ...string) *service {
 		_ = s.cmd.Process.Kill()
 		<-s.gone
 		if t.Failed() {
-			t.Logf("the log of lifeboat run:\n%s", s.text())
+			t.Logf("the log of lifeboat %s:\n%s", args[0], s.text())
 		}
 	})
 	return s
@@ -82,6 +90,27 @@ func (s *service) until(t testing.TB, nth int, patterns ...string) string {
 			t.Fatalf("lifeboat run ended before %d lines had %q", nth, patterns)
 		case <-deadline:
 			t.Fatalf("waited long enough for %d lines with %q", nth, patterns)
+		}
+	}
+}
+
+// says waits until the log has so many lines, or ends before.
+func (s *service) says(t testing.TB, lines int) {
+	t.Helper()
+	deadline := time.After(3 * time.Minute)
+	for {
+		s.mu.Lock()
+		so, more := len(s.log), s.more
+		s.mu.Unlock()
+		if so >= lines {
+			return
+		}
+		select {
+		case <-more:
+		case <-s.gone:
+			return
+		case <-deadline:
+			t.Fatalf("waited long enough for %d lines", lines)
 		}
 	}
 }

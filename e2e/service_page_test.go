@@ -26,11 +26,21 @@ func TestTheExampleOfTheServicePageDoesItsJobs(t *testing.T) {
 			s.until(t, 1, `msg="job done"`, "cluster="+cluster+" job="+job+" ")
 		}
 	}
+	s.until(t, 1, `msg="job done"`, "cluster=prod job=cross-check ")
+	s.until(t, 1, `msg=compared members=2 left=0`, "cluster=prod job=cross-check")
 	if staging := s.until(t, 1, `msg="job done"`, "cluster=staging job=backup "); !regexp.MustCompile(`next=\S+:00:00Z`).MatchString(staging) {
 		t.Errorf("the second cluster is not backed up every hour: %s", staging)
 	}
 	if code := s.end(t, syscall.SIGTERM); code != 0 {
 		t.Errorf("exit %d", code)
+	}
+	if strings.Contains(s.text(), "cluster=staging job=cross-check") {
+		t.Error("the second cluster is compared with itself, although the page says null")
+	}
+	again := serve(t, "--config", config)
+	again.until(t, 1, "job not needed", "cluster=prod job=cross-check ") // by its report
+	if code := again.end(t, syscall.SIGTERM); code != 0 {
+		t.Errorf("exit %d of the second", code)
 	}
 }
 

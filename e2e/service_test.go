@@ -2,18 +2,15 @@ package e2e
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/lifeboat-dr/lifeboat/e2e/lab"
 	"github.com/lifeboat-dr/lifeboat/internal/kubedata"
@@ -162,57 +159,4 @@ func hangUp(t *testing.T, s *service) {
 	if err := s.cmd.Process.Signal(syscall.SIGHUP); err != nil {
 		t.Fatal(err)
 	}
-}
-
-// TestServiceStoppedAtAnyMomentLeavesNothingHalfMade stops services that back up, at random moments and without a grace period: 100 with LIFEBOAT_TEST_LONG=1,
-// 10 otherwise. Each ends by itself, and afterwards the bucket lists only backups that `verify --deep` accepts.
-func TestServiceStoppedAtAnyMomentLeavesNothingHalfMade(t *testing.T) {
-	t.Parallel()
-	times := 10
-	if lab.Long() {
-		times = 100
-	}
-	k := startKillable(t)
-	config := filepath.Join(k.dir, "lifeboat.yaml")
-	text := fmt.Sprintf("clusters: [{name: default, endpoints: [%q], sinks: [here], schedule: \"@every 1s\"}]\nsinks: {here: {url: %q}}\nencryption: {recipients-file: %s}\n",
-		k.args[slices.Index(k.args, "--endpoints")+1], k.sink, k.keys.recipients)
-	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	start := func(grace string) *service {
-		return serve(t, "--config", config, "--spool-dir", k.spool, "--grace", grace)
-	}
-	usual := time.Now()
-	s := start("3m")
-	s.until(t, 1, "msg=phase phase=save")
-	began := time.Now()
-	if code := s.end(t, syscall.SIGTERM); code != 0 || !strings.Contains(s.text(), `msg="job done"`) {
-		t.Fatalf("exit %d of a service that had time to finish", code)
-	}
-	long := time.Since(usual)
-	t.Logf("a backup takes some %s, of which %s after SIGTERM", long, time.Since(began))
-
-	random := rand.New(rand.NewPCG(20261126, uint64(times)))
-	codes, slowest := map[int]int{}, time.Duration(0)
-	for range times {
-		s := start("0s")
-		s.until(t, 1, "msg=serving")
-		time.Sleep(time.Duration(random.Float64() * float64(long)))
-		sent := time.Now()
-		code := s.end(t, syscall.SIGTERM)
-		slowest = max(slowest, time.Since(sent))
-		codes[code]++
-		if code == 143 && !strings.Contains(s.text(), "lifeboat: error: interrupted by terminated: jobs that were not done within --grace were given up") {
-			t.Errorf("it does not say what is left:\n%s", s.text())
-		}
-	}
-	lab.Report(t, "%d services stopped at random moments: %d gave up a job, %d had nothing to give up; the slowest took %s", times, codes[143], codes[0], slowest.Round(time.Millisecond))
-	if codes[143] == 0 || codes[143]+codes[0] != times {
-		t.Errorf("they ended with %v", codes)
-	}
-	if slowest > 5*time.Second {
-		t.Errorf("one took %s to stop", slowest)
-	}
-	k.everyListedBackupIsWhole(t)
-	k.noPlaintext(t)
 }

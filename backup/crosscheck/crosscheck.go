@@ -20,9 +20,11 @@ import (
 // Options say which cluster to look at, and what is known of it.
 type Options struct {
 	Etcd     snapshot.Config
-	SpoolDir string         // a folder with room for the databases of two members; of more once one differs
-	Stall    time.Duration  // less than 64 KiB in this long is a stall; 0 means 30 s
-	Newest   *catalog.Entry // the newest backup: it decides between two members that differ, where it can; nil if there is none
+	SpoolDir string // a folder with room for the databases of two members; of more once one differs
+	// Reserve waits for room for so many bytes in it, where others need some, too; it may be nil. It is asked once, for all.
+	Reserve func(ctx context.Context, bytes int64) (release func(), err error)
+	Stall   time.Duration  // less than 64 KiB in this long is a stall; 0 means 30 s
+	Newest  *catalog.Entry // the newest backup: it decides between two members that differ, where it can; nil if there is none
 	// Before is the last comparison: a member that was found different there, and cannot be compared now, is so still.
 	Before   *catalog.Report
 	Log      *slog.Logger
@@ -80,6 +82,11 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 		r.leave(x.Endpoint, errors.New(x.Reason))
 	}
 	if len(found.Candidates) >= 2 {
+		release, err := r.reserve(ctx, found.Candidates)
+		if err != nil {
+			return nil, err
+		}
+		defer release()
 		for _, c := range found.Candidates {
 			if err := r.compare(ctx, c); err != nil {
 				return nil, err
@@ -140,6 +147,18 @@ func (r *run) close() {
 	for _, g := range r.groups {
 		g.first.spool.Close()
 	}
+}
+
+// reserve waits for room for two of the largest databases: who got room for one, and waited with it for a second, could wait for somebody who does the same.
+func (r *run) reserve(ctx context.Context, members []snapshot.Endpoint) (release func(), err error) {
+	if r.Reserve == nil {
+		return func() {}, nil
+	}
+	var size int64
+	for _, m := range members {
+		size = max(size, m.DBSize)
+	}
+	return r.Reserve(ctx, 2*size)
 }
 
 func (r *run) compared() (n int) {

@@ -233,8 +233,16 @@ func TestAClusterThatCompactsMeanwhileIsComparedAllTheSame(t *testing.T) {
 		}})
 		return o
 	}
+	var reserved, held int64
+	o.Reserve = func(_ context.Context, bytes int64) (func(), error) {
+		reserved, held = reserved+1, held+bytes
+		return func() { held -= bytes }, nil
+	}
 	if r := run(t, compact(2)); !r.OK || len(r.Members) != 2 || saves.Load() != 3 {
 		t.Errorf("compacted before the second was saved: %d saves, %+v", saves.Load(), r)
+	}
+	if reserved != 1 || held != 0 {
+		t.Errorf("room was asked for %d times, and %d bytes of it are held", reserved, held)
 	}
 	if r, err := crosscheck.Run(t.Context(), compact(0)); !errors.Is(err, snapshot.ErrUnavailable) || saves.Load() > 8 {
 		t.Errorf("compacted before every save: %d saves, %+v, %v", saves.Load(), r, err)

@@ -1,12 +1,15 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/lifeboat-dr/lifeboat/backup/crosscheck"
 	"github.com/lifeboat-dr/lifeboat/catalog"
+	"github.com/lifeboat-dr/lifeboat/snapshot"
 )
 
 // crossCheckedJSON is `verify --cross-check -o json`.
@@ -17,44 +20,32 @@ type crossCheckedJSON struct {
 	Left    []string               `json:"left"` // not compared, and why
 }
 
-// crossCheck compares the members of the live cluster, and leaves the report beside the newest backup.
-func (f *verifyFlags) crossCheck(g *global, cmd *cobra.Command) error {
-	ctx := cmd.Context()
+// comparing is all that a comparison needs.
+type comparing struct {
+	b       *bucket
+	from    snapshot.Config
+	reports *reporter
+}
+
+// comparison finds everything that can be wrong before anybody is asked.
+func (f *verifyFlags) comparison(ctx context.Context, g *global, cmd *cobra.Command) (comparing, error) {
 	b, err := f.bucket(ctx, g, cmd)
 	if err != nil {
-		return err
+		return comparing{}, err
 	}
 	from, err := f.source()
 	if err != nil {
-		return err
+		return comparing{}, err
 	}
 	reports, err := f.reporter(&f.flags, g, b)
+	return comparing{b, from, reports}, errors.Join(err, from.Check())
+}
+
+// crossCheck compares the members of the live cluster, and tells how they are.
+func (f *verifyFlags) crossCheck(g *global, cmd *cobra.Command) error {
+	result, err := f.compare(g, cmd)
 	if err != nil {
 		return err
-	}
-	l, err := b.list(ctx, g.streams)
-	if err != nil {
-		return err
-	}
-	o := crosscheck.Options{Etcd: from, SpoolDir: f.spoolDir, Before: l.CrossCheck}
-	if e, _, err := l.Resolve("latest", g.now()); err == nil {
-		o.Newest = &e
-	}
-	bar := newProgress(g.err)
-	o.Log = loggerTo(bar)
-	o.Progress = func(done, total int64) { bar.at("save", done, total) }
-	began := time.Now()
-	result, err := crosscheck.Run(ctx, o)
-	bar.done()
-	if err != nil {
-		return err
-	}
-	if n := len(l.Entries); n > 0 {
-		r := result.Report()
-		r.TookSeconds = time.Since(began).Seconds()
-		reports.write(ctx, l.Entries[n-1], r)
-	} else {
-		g.warnf("no report is left in the sinks: there is no backup yet that it could lie beside")
 	}
 	if f.output == "json" {
 		err = g.printJSON(crossCheckedJSON{result.OK, result.Detail, append([]catalog.MemberResult{}, result.Members...), append([]string{}, result.Left...)})
@@ -65,6 +56,40 @@ func (f *verifyFlags) crossCheck(g *global, cmd *cobra.Command) error {
 		return err
 	}
 	return result.Err()
+}
+
+// compare compares the members, and leaves the report beside the newest backup.
+func (f *verifyFlags) compare(g *global, cmd *cobra.Command) (*crosscheck.Result, error) {
+	ctx := cmd.Context()
+	with, err := f.comparison(ctx, g, cmd)
+	if err != nil {
+		return nil, err
+	}
+	l, err := with.b.list(ctx, g.streams)
+	if err != nil {
+		return nil, err
+	}
+	o := crosscheck.Options{Etcd: with.from, SpoolDir: f.spoolDir, Reserve: f.reserve, Before: l.CrossCheck}
+	if e, _, err := l.Resolve("latest", g.now()); err == nil {
+		o.Newest = &e
+	}
+	bar := newProgress(g.err)
+	o.Log = loggerTo(bar)
+	o.Progress = func(done, total int64) { bar.at("save", done, total) }
+	began := time.Now()
+	result, err := crosscheck.Run(ctx, o)
+	bar.done()
+	if err != nil {
+		return nil, err
+	}
+	if n := len(l.Entries); n > 0 {
+		r := result.Report()
+		r.TookSeconds = time.Since(began).Seconds()
+		with.reports.write(ctx, l.Entries[n-1], r)
+	} else {
+		g.warnf("no report is left in the sinks: there is no backup yet that it could lie beside")
+	}
+	return result, nil
 }
 
 func printCrossCheck(g *global, r *crosscheck.Result) error {

@@ -53,7 +53,12 @@ func ended(cmd *cobra.Command, err error) error {
 	)
 	cause := context.Cause(cmd.Context())
 	switch {
-	case errors.As(err, &partly), cause == nil:
+	case cause == nil:
+		return err
+	case errors.As(err, &partly):
+		if errors.As(cause, &sig) { // which is why, and what the exit code says
+			return fmt.Errorf("%w: %w", sig, err)
+		}
 		return err
 	case errors.As(cause, &sig) && errors.As(err, &uncertain):
 		return fmt.Errorf("%w: %w", sig, uncertain)

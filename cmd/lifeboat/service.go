@@ -33,7 +33,7 @@ func newRun(g *global) *cobra.Command {
 	s := &service{g: g}
 	cmd := &cobra.Command{
 		Use:   "run --config FILE",
-		Short: "Do the jobs of many clusters when their time comes: backup, verify, rehearse, prune",
+		Short: "Do the jobs of many clusters when their time comes: backup, verify, cross-check, rehearse, prune",
 		Long: `Do what the configuration schedules for each of its clusters until told to stop. A job is the command of its name, with
 the configuration in place of its flags; it runs in this process. docs/service.md describes the keys.
 
@@ -59,7 +59,7 @@ EXIT STATUS
 	fl.DurationVar(&s.grace, "grace", defaultGrace, "how long jobs that run may go on after SIGTERM or SIGINT")
 	fl.StringVar(&s.dir, "dir", "", "`DIR` for the throwaway clusters of rehearsals (default: the system's temporary one)")
 	fl.StringVar(&s.room.dir, "spool-dir", os.TempDir(), "`DIR` with room for the databases of backups that run at the same time, and their sealed files")
-	fl.Var(&s.room.budget, "spool-budget", "how much of it backups and deep verifications may take together, a `SIZE` such as 20GiB (default: what is free there)")
+	fl.Var(&s.room.budget, "spool-budget", "how much of it backups, deep verifications and cross-checks may take together, a `SIZE` such as 20GiB (default: what is free there)")
 	return cmd
 }
 
@@ -141,7 +141,7 @@ func (s *service) load(ctx context.Context) (jobs []scheduler.Job, wrong []error
 	}
 	tasks := c.tasks()
 	if len(tasks) == 0 {
-		wrong = append(wrong, &usageError{"no cluster has a schedule", "give each a `schedule` for its backups, and `verify`, `rehearse` and `prune` blocks"})
+		wrong = append(wrong, &usageError{"no cluster has a schedule", "give each a `schedule` for its backups, and `verify`, `cross-check`, `rehearse` and `prune` blocks"})
 	}
 	exam := examination{service: s, file: c, told: map[string]int{}}
 	for _, t := range tasks {

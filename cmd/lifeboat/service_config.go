@@ -16,9 +16,10 @@ type serviceConfig struct {
 	Timezone string        `yaml:"timezone"` // of all schedules of the cluster
 	Jitter   time.Duration `yaml:"jitter"`   // of all jobs of the cluster
 
-	Verify   *verifyJob   `yaml:"verify"`
-	Rehearse *rehearseJob `yaml:"rehearse"`
-	Prune    *pruneJob    `yaml:"prune"`
+	Verify     *verifyJob     `yaml:"verify"`
+	CrossCheck *crossCheckJob `yaml:"cross-check"`
+	Rehearse   *rehearseJob   `yaml:"rehearse"`
+	Prune      *pruneJob      `yaml:"prune"`
 
 	Heartbeat heartbeat `yaml:"heartbeat"`
 }
@@ -28,6 +29,11 @@ type verifyJob struct {
 	Timeout  time.Duration `yaml:"timeout"`
 	Deep     *bool         `yaml:"deep"` // nil: if there is an identity
 	Sample   string        `yaml:"sample"`
+}
+
+type crossCheckJob struct {
+	Schedule string        `yaml:"schedule"`
+	Timeout  time.Duration `yaml:"timeout"`
 }
 
 type rehearseJob struct {
@@ -46,7 +52,7 @@ type pruneJob struct {
 // A task is a job before it is scheduled.
 type task struct {
 	cluster  *clusterConfig
-	name     string // of the command
+	name     string // of the command, or of what it is told to do instead of the usual
 	schedule string
 	timeout  time.Duration
 	tells    bool // the sinks tell when it was done last
@@ -72,6 +78,9 @@ func (c *configFile) tasks() (all []task) {
 		}
 		if j := k.Verify; j != nil {
 			all = append(all, task{k, "verify", j.Schedule, j.Timeout, reports, verifyingJob})
+		}
+		if j := k.CrossCheck; j != nil {
+			all = append(all, task{k, "cross-check", j.Schedule, j.Timeout, reports, crossCheckingJob})
 		}
 		if j := k.Rehearse; j != nil {
 			all = append(all, task{k, "rehearse", j.Schedule, j.Timeout, reports, rehearsalJob})

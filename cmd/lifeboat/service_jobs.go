@@ -123,6 +123,29 @@ func verifyingJob(ctx context.Context, s *service, g *global, c *configFile, k *
 	}
 }
 
+func crossCheckingJob(ctx context.Context, s *service, g *global, c *configFile, k *clusterConfig) duty {
+	f := &verifyFlags{}
+	cmd := f.command(g)
+	s.settled(ctx, &f.flags, cmd, c, k)
+	f.cross, f.spoolDir, f.reserve = true, s.room.dir, s.room.reserve
+	return duty{
+		flags: &f.flags, cmd: cmd,
+		check: func() error {
+			_, all := f.comparison(ctx, g, cmd)
+			return all
+		},
+		do: func() error {
+			r, err := f.compare(g, cmd)
+			if err != nil {
+				return err
+			}
+			g.logger().Info("compared", "members", len(r.Members), "left", len(r.Left), "detail", r.Detail)
+			return r.Err()
+		},
+		evidence: newest(catalog.ReportCrossCheck, func(r catalog.Report) bool { return r.OK }),
+	}
+}
+
 func rehearsalJob(ctx context.Context, s *service, g *global, c *configFile, k *clusterConfig) duty {
 	f := &rehearseFlags{}
 	cmd := f.command(g)
@@ -182,8 +205,12 @@ func (d duty) last(ctx context.Context, g *global) (time.Time, error) {
 	if err != nil {
 		return time.Time{}, err
 	}
+	entries := l.Entries
+	if l.CrossCheck != nil { // it is of the cluster, and of no backup
+		entries = append(entries, catalog.Entry{Reports: []catalog.Report{*l.CrossCheck}})
+	}
 	var last time.Time
-	for _, e := range l.Entries {
+	for _, e := range entries {
 		if at := d.evidence(e); at.After(last) && !at.After(g.now()) {
 			last = at
 		}
