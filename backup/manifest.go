@@ -22,7 +22,7 @@ func (r *runner) identify() error {
 		Started: r.started, Finished: r.Now().UTC(), // for Link; text sets the final time
 		Quorum:  r.found.Quorum,
 		Lineage: catalog.Lineage{EtcdClusterID: catalog.HexID(r.found.ClusterID)},
-		Source:  r.describeSource(),
+		Source:  r.describeSource(), Certificates: r.describeCertificates(),
 
 		Revision: info.Revision, CompactRevision: info.CompactRevision, LinearizableRevision: r.found.R0,
 		LiveKeys: info.LiveKeys, Kubernetes: info.Kubernetes, EncryptionKeys: encryptionKeys(info.EncryptionProviders),
@@ -64,6 +64,24 @@ func (r *runner) describeSource() catalog.Source {
 		})
 	}
 	return s
+}
+
+// describeCertificates is when those that the connection depends on end. Of one that does so soon the log tells: no backup is taken any more once it has.
+func (r *runner) describeCertificates() (all []catalog.Certificate) {
+	for _, c := range r.cluster.Certificates() {
+		role := catalog.CertificateServer
+		switch {
+		case c.Endpoint == "":
+			role = catalog.CertificateClient
+		case c.Authority:
+			role = catalog.CertificateCA
+		}
+		all = append(all, catalog.Certificate{Role: role, NotAfter: c.NotAfter})
+		if sentence, advice, _ := c.Ending(r.started); sentence != "" {
+			r.Log.Warn(sentence, "cluster", r.Cluster, "advice", advice)
+		}
+	}
+	return all
 }
 
 // maxEncryptionKeys is how many keys of encryption at rest a manifest names, those with the most values first: a note is bounded.

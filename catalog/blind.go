@@ -54,9 +54,9 @@ func (l *Listing) judgeBlind() {
 		if len(before) == 0 {
 			continue
 		}
-		_, reasons := Continue(before, founder)
+		_, doubts := Continue(before, founder)
 		for _, e := range h.entries {
-			e.Blind = reasons
+			e.Blind = doubts
 		}
 	}
 }
@@ -97,12 +97,4 @@ func (h *history) seenBy(other *history) bool {
 	oldest := other.entries[0]
 	p := oldest.Previous
 	return p != nil && p.ID.compareStart(h.First) >= 0 && p.ID.compareStart(oldest.ID) > 0
-}
-
-// reasons are why the lineage of a backup would be suspect, as far as that can be told from this one.
-func (e Entry) reasons() []string {
-	if len(e.Suspect.Reasons) > 0 {
-		return e.Suspect.Reasons
-	}
-	return e.Blind
 }

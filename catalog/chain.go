@@ -37,9 +37,10 @@ func (l *Listing) checkChain() {
 // LiveKeys, Lineage.EtcdClusterID and Sealed.Fingerprints must be set.
 func (l Listing) Link(m *Manifest) {
 	signed := l.signed()
-	m.Lineage, m.Suspect.Reasons = l.proceed(signed, *m)
+	lineage, doubts := l.proceed(signed, *m)
+	m.Lineage, m.Suspect = lineage, suspectOf(doubts)
 	m.RecipientsChanged, m.Alone = l.recipientsChanged(*m), signed.alone(m.Lineage)
-	m.Sequence, m.Previous, m.Suspect.Unseen = 1, nil, false
+	m.Sequence, m.Previous = 1, nil
 	if chain := signed.Entries; len(chain) > 0 {
 		last := chain[len(chain)-1]
 		m.Previous = &Previous{last.ID, last.TextSHA256}
@@ -48,7 +49,7 @@ func (l Listing) Link(m *Manifest) {
 		m.Suspect.Unseen = len(m.Suspect.Reasons) > 0 && last.Lineage == m.Lineage && last.Suspect.Unseen
 	} else if p := l.hides(); p != nil {
 		// Not the first of all, perhaps: what is unseen must not be taken for absent.
-		m.Suspect.Reasons = append(m.Suspect.Reasons, fmt.Sprintf("no earlier backup could be seen, but perhaps there are some: %v", p))
+		m.Suspect = suspectOf(append(doubts, Doubt{DoubtOther, fmt.Sprintf("no earlier backup could be seen, but perhaps there are some: %v", p)}))
 		m.Suspect.Unseen = true
 	}
 }
@@ -64,14 +65,14 @@ func (l Listing) signed() Listing {
 
 // proceed decides as Continue does. What no trusted key has signed can add suspicion, but not end it, and is no lineage to continue where something
 // signed is there to follow: whoever can write to a sink could vouch for the backups of a cluster that was wiped.
-func (l Listing) proceed(signed Listing, m Manifest) (Lineage, []string) {
-	lineage, reasons := Continue(signed.Entries, m)
-	if len(reasons) == 0 && len(signed.Entries) < len(l.Entries) {
+func (l Listing) proceed(signed Listing, m Manifest) (Lineage, []Doubt) {
+	lineage, doubts := Continue(signed.Entries, m)
+	if len(doubts) == 0 && len(signed.Entries) < len(l.Entries) {
 		if _, suspicion := Continue(l.Entries, m); len(suspicion) > 0 {
 			return Lineage{m.ID, m.Lineage.EtcdClusterID}, suspicion
 		}
 	}
-	return lineage, reasons
+	return lineage, doubts
 }
 
 // hides is a problem behind which there may be a backup: a sink that could not be read, or a manifest. A file that somebody left

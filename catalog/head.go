@@ -101,8 +101,11 @@ type LineageState struct {
 	Accepted bool
 	Backups  int
 	Newest   ID
-	Doubts   []string // why it is suspect; none if accepted
+	Doubts   []Doubt // why it is suspect; none if accepted
 }
+
+// Codes are those of the doubts, one for each.
+func (s LineageState) Codes() []DoubtCode { return codesOf(s.Doubts) }
 
 // Lineages tells of every lineage, the oldest first. retention.FrozenBy tells which of them are frozen.
 func (l Listing) Lineages() (all []LineageState) {

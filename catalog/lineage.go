@@ -17,10 +17,10 @@ type history struct {
 func (h *history) newest() *Entry { return h.entries[len(h.entries)-1] }
 
 // doubts are why a lineage that is not accepted is suspect, by the newest of its backups that tells.
-func (h *history) doubts() []string {
+func (h *history) doubts() []Doubt {
 	for _, e := range slices.Backward(h.entries) {
-		if reasons := e.reasons(); len(reasons) > 0 {
-			return reasons
+		if doubts := e.ownDoubts(); len(doubts) > 0 {
+			return doubts
 		}
 	}
 	return nil
@@ -94,7 +94,7 @@ func current(all []*history) *history {
 // suspect until a person accepts it; what continues a suspect lineage is suspect too. Lineages older than the newest accepted one are
 // over: what would continue them comes from a cluster that was given up. The first backup of all is not suspect.
 // All three conditions count because a cluster wiped and started again by the same script has the same cluster id.
-func Continue(entries []Entry, m Manifest) (Lineage, []string) {
+func Continue(entries []Entry, m Manifest) (Lineage, []Doubt) {
 	own := Lineage{First: m.ID, EtcdClusterID: m.Lineage.EtcdClusterID}
 	all := histories(entries)
 	if len(all) == 0 {
@@ -112,13 +112,13 @@ func Continue(entries []Entry, m Manifest) (Lineage, []string) {
 		if head != nil {
 			before = head
 		}
-		return own, []string{fmt.Sprintf("the etcd cluster id is %s, and was %s in %s", own.EtcdClusterID, before.EtcdClusterID, before.newest().ID)}
+		return own, []Doubt{{DoubtClusterID, fmt.Sprintf("the etcd cluster id is %s, and was %s in %s", own.EtcdClusterID, before.EtcdClusterID, before.newest().ID)}}
 	}
 	if head != nil && last.compare(head) < 0 {
-		return own, []string{fmt.Sprintf("the etcd cluster id is %s, as before the lineage of %s was accepted in its place", own.EtcdClusterID, head.First)}
+		return own, []Doubt{{DoubtClusterID, fmt.Sprintf("the etcd cluster id is %s, as before the lineage of %s was accepted in its place", own.EtcdClusterID, head.First)}}
 	}
-	if reasons := regressions(last, m); len(reasons) > 0 {
-		return own, reasons
+	if doubts := regressions(last, m); len(doubts) > 0 {
+		return own, doubts
 	}
 	if !last.accepted {
 		return last.Lineage, slices.Clone(last.doubts())
@@ -133,7 +133,7 @@ func overlap(e, m Manifest) bool {
 }
 
 // regressions compares a new backup with those of a lineage that were finished before it started.
-func regressions(h *history, m Manifest) (reasons []string) {
+func regressions(h *history, m Manifest) (doubts []Doubt) {
 	var highest, newest *Entry
 	for _, e := range h.entries {
 		if e.ID == m.ID || overlap(e.Manifest, m) {
@@ -147,10 +147,10 @@ func regressions(h *history, m Manifest) (reasons []string) {
 		return nil
 	}
 	if m.Revision < highest.Revision {
-		reasons = append(reasons, fmt.Sprintf("the revision went back from %d in %s to %d", highest.Revision, highest.ID, m.Revision))
+		doubts = append(doubts, Doubt{DoubtRevision, fmt.Sprintf("the revision went back from %d in %s to %d", highest.Revision, highest.ID, m.Revision)})
 	}
 	if m.LiveKeys < newest.LiveKeys-m.LiveKeys { // written so that it cannot overflow
-		reasons = append(reasons, fmt.Sprintf("of %d live keys in %s only %d are left", newest.LiveKeys, newest.ID, m.LiveKeys))
+		doubts = append(doubts, Doubt{DoubtLiveKeys, fmt.Sprintf("of %d live keys in %s only %d are left", newest.LiveKeys, newest.ID, m.LiveKeys)})
 	}
-	return reasons
+	return doubts
 }

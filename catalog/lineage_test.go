@@ -48,12 +48,27 @@ func tell(t *testing.T, story []step, visible func(i, j int) bool) {
 		if want := (Lineage{ids[s.lineage], s.cluster}); lineage != want {
 			t.Errorf("step %d: lineage %v, want %v", i, lineage, want)
 		}
-		if got := strings.Join(suspect, "; "); (got == "") != (s.suspect == "") || !strings.Contains(got, s.suspect) {
+		if got := strings.Join(Reasons(suspect), "; "); (got == "") != (s.suspect == "") || !strings.Contains(got, s.suspect) {
 			t.Errorf("step %d: suspect %q, want %q", i, got, s.suspect)
 		}
-		m.Lineage, m.Suspect.Reasons = lineage, suspect
+		for _, d := range suspect {
+			if want := codeOf(d.Reason); d.Code != want {
+				t.Errorf("step %d: %q has the code %s, want %s", i, d.Reason, d.Code, want)
+			}
+		}
+		m.Lineage, m.Suspect = lineage, suspectOf(suspect)
 		all = append(all, Entry{Manifest: m, Accepted: s.accepted})
 	}
+}
+
+// codeOf is the code that belongs to a sentence.
+func codeOf(reason string) DoubtCode {
+	for words, code := range map[string]DoubtCode{"cluster id": DoubtClusterID, "the revision went back": DoubtRevision, "live keys in": DoubtLiveKeys} {
+		if strings.Contains(reason, words) {
+			return code
+		}
+	}
+	return DoubtOther
 }
 
 func sorted(entries []Entry) []Entry {
@@ -197,9 +212,9 @@ func TestContinuingChangesNothingItWasGiven(t *testing.T) {
 	e := Entry{Manifest: sample(id1)}
 	before := cmp.Diff(Entry{}, e)
 	m := sample("20261120T150500Z-r5-000000")
-	_, reasons := Continue([]Entry{e}, m)
-	if len(reasons) > 0 {
-		reasons[0] = "changed"
+	_, doubts := Continue([]Entry{e}, m)
+	if len(doubts) > 0 {
+		doubts[0].Reason = "changed"
 	}
 	if after := cmp.Diff(Entry{}, e); after != before {
 		t.Error("the entries were changed")

@@ -19,17 +19,18 @@ const fetches = 16
 // An Entry is a backup that exists.
 type Entry struct {
 	Manifest
-	Sig        Signature `json:"signature"`
-	TextSHA256 string    `json:"text_sha256"` // what the next manifest names
-	Sinks      []string  `json:"sinks"`       // names of the sinks that hold this manifest, in the order given
-	Accepted   bool      `json:"accepted"`    // a person accepted the lineage by this backup
-	Held       bool      `json:"held"`        // a person forbade its removal
-	HeldFor    string    `json:"held_for"`    // the reason that was given
-	Doubts     []string  `json:"doubts"`      // why its lineage is suspect; none, or no longer, if empty
-	Cleared    bool      `json:"cleared"`     // it was suspect because a sink could not be read, and that turned out to hide nothing
+	Sig        Signature   `json:"signature"`
+	TextSHA256 string      `json:"text_sha256"` // what the next manifest names
+	Sinks      []string    `json:"sinks"`       // names of the sinks that hold this manifest, in the order given
+	Accepted   bool        `json:"accepted"`    // a person accepted the lineage by this backup
+	Held       bool        `json:"held"`        // a person forbade its removal
+	HeldFor    string      `json:"held_for"`    // the reason that was given
+	Doubts     []string    `json:"doubts"`      // why its lineage is suspect; none, or no longer, if empty
+	DoubtCodes []DoubtCode `json:"doubt_codes"` // of Doubts, one for each
+	Cleared    bool        `json:"cleared"`     // it was suspect because a sink could not be read, and that turned out to hide nothing
 
 	// Blind says what would have spoken against the lineage of this backup if the run that founded it had seen those that are older.
-	Blind []string `json:"-"`
+	Blind []Doubt `json:"-"`
 	// Decided is the time of the newest mark that counts: what is decided next has to be later, whatever the clock says.
 	Decided  time.Time `json:"-"`
 	Released string    `json:"-"` // key of the newest release that counts; "" if there is none
@@ -278,11 +279,13 @@ func (l *Listing) doubt() {
 	}
 	for i := range l.Entries {
 		e := &l.Entries[i]
+		var doubts []Doubt
 		if h := suspect[e.Lineage]; h != nil {
-			if e.Doubts = e.reasons(); len(e.Doubts) == 0 { // it is unsigned, and others are not
-				e.Doubts = h.doubts()
+			if doubts = e.ownDoubts(); len(doubts) == 0 { // it is unsigned, and others are not
+				doubts = h.doubts()
 			}
 		}
-		e.Doubts, e.Sig.By = orEmpty(e.Doubts), orEmpty(e.Sig.By)
+		e.setDoubts(doubts)
+		e.Sig.By = orEmpty(e.Sig.By)
 	}
 }

@@ -34,17 +34,19 @@ type Manifest struct {
 	// Previous is the newest manifest that was seen in any sink when this one was written; nil for the first.
 	Previous *Previous `json:"previous"`
 
-	Started              time.Time `json:"started"`              // by the host's clock
-	Finished             time.Time `json:"finished"`             // by the host's clock, when the last sink had been read back
-	BucketTime           time.Time `json:"bucket_time,omitzero"` // by a sink's clock, where it tells
-	Quorum               bool      `json:"quorum"`               // the revision is known to be linearizable
-	Source               Source    `json:"source"`
-	Revision             int64     `json:"revision"` // of the newest change it holds
-	CompactRevision      int64     `json:"compact_revision"`
-	LinearizableRevision int64     `json:"linearizable_revision"` // R0, read before the snapshot began; 0 without quorum
-	LiveKeys             int64     `json:"live_keys"`
-	HashKV               HashKV    `json:"hashkv"` // what every restored member must have
-	Kubernetes           bool      `json:"kubernetes"`
+	Started    time.Time `json:"started"`              // by the host's clock
+	Finished   time.Time `json:"finished"`             // by the host's clock, when the last sink had been read back
+	BucketTime time.Time `json:"bucket_time,omitzero"` // by a sink's clock, where it tells
+	Quorum     bool      `json:"quorum"`               // the revision is known to be linearizable
+	Source     Source    `json:"source"`
+	// Certificates are those that the connection to the cluster depended on, the earliest to end of each role; none without TLS.
+	Certificates         []Certificate `json:"certificates"`
+	Revision             int64         `json:"revision"` // of the newest change it holds
+	CompactRevision      int64         `json:"compact_revision"`
+	LinearizableRevision int64         `json:"linearizable_revision"` // R0, read before the snapshot began; 0 without quorum
+	LiveKeys             int64         `json:"live_keys"`
+	HashKV               HashKV        `json:"hashkv"` // what every restored member must have
+	Kubernetes           bool          `json:"kubernetes"`
 	// EncryptionKeys are the keys of Kubernetes's encryption at rest without which values cannot be read; not in the backup.
 	EncryptionKeys []EncryptionKey `json:"encryption_keys"`
 
@@ -144,6 +146,8 @@ type ReadBack struct {
 // Suspect tells why the backup does not continue the accepted lineage. No reason means that it does.
 type Suspect struct {
 	Reasons []string `json:"reasons"`
+	// Codes are of the reasons, one for each; none in older manifests. See Doubts.
+	Codes []DoubtCode `json:"codes"`
 	// Unseen says that the only reason is that not all of the sinks could be read. It no longer counts once they can, if
 	// nothing older shows up.
 	Unseen bool `json:"unseen"`
@@ -217,7 +221,8 @@ func (m *Manifest) normalize() {
 	for _, list := range []*[]string{&m.Source.Alarms, &m.HashKV.Members, &m.Sealed.Stanzas, &m.Sealed.Fingerprints, &m.Suspect.Reasons} {
 		*list = orEmpty(*list)
 	}
-	m.EncryptionKeys = orEmpty(m.EncryptionKeys)
+	m.EncryptionKeys, m.Suspect.Codes = orEmpty(m.EncryptionKeys), orEmpty(m.Suspect.Codes)
+	m.Certificates = normalCertificates(m.Certificates)
 	if c := m.RecipientsChanged; c != nil {
 		m.RecipientsChanged = &RecipientsChanged{c.Since, orEmpty(c.Before)} // the caller's is not touched
 	}

@@ -32,7 +32,8 @@ func sample(id ID) Manifest {
 			},
 			Alarms: []string{"NOSPACE"}, DBSize: 1 << 31, Quota: 8 << 30,
 		},
-		Revision: id.Revision(), CompactRevision: min(100, id.Revision()), LinearizableRevision: id.Revision() - 1, LiveKeys: 20_000,
+		Certificates: []Certificate{{CertificateClient, time.Date(2027, 1, 2, 3, 4, 5, 0, time.UTC)}, {CertificateCA, time.Date(2036, 1, 2, 3, 4, 5, 0, time.UTC)}},
+		Revision:     id.Revision(), CompactRevision: min(100, id.Revision()), LinearizableRevision: id.Revision() - 1, LiveKeys: 20_000,
 		HashKV:         HashKV{Hash: 4_000_000_000, Revision: id.Revision(), CompactRevision: 100, Members: []string{"m2"}},
 		Kubernetes:     true,
 		EncryptionKeys: []EncryptionKey{{Provider: "aescbc", Name: "key1", Values: 17}},
@@ -41,7 +42,7 @@ func sample(id ID) Manifest {
 			Key: SealedKey("prod", id, true), Size: 1 << 28, SHA256: hash, Compression: "zstd",
 			Stanzas: []string{"mlkem768x25519"}, Fingerprints: []string{"0123456789abcdef"}, HeaderSHA256: hash,
 		},
-		ReadBack: ReadBack{Mode: "always", OK: true}, Suspect: Suspect{Reasons: []string{"a <reason> & \"more\""}},
+		ReadBack: ReadBack{Mode: "always", OK: true}, Suspect: Suspect{Reasons: []string{"a <reason> & \"more\""}, Codes: []DoubtCode{DoubtOther}},
 		RecipientsChanged: &RecipientsChanged{"20261120T143500Z-r123000-aaaaaa", []string{"fedcba9876543210"}}, PreUpgrade: true, ToolVersion: "v0.1.0",
 	}
 }
@@ -121,12 +122,13 @@ func TestManifestFieldsKeepTheirNames(t *testing.T) {
 		`"source":{"endpoint":"https://10.0.0.5:2379","member_id":"8e9e05c52164694d","member_name":"m1","server_version":"3.6.16","storage_version":"3.6.0",` +
 		`"members":[{"name":"m1","peer_urls":["https://10.0.0.5:2380"],"client_urls":["https://10.0.0.5:2379"],"learner":false},` +
 		`{"name":"m2","peer_urls":["https://10.0.0.6:2380"],"client_urls":[],"learner":true}],"alarms":["NOSPACE"],"db_size":2147483648,"quota":8589934592},` +
+		`"certificates":[{"role":"client","not_after":"2027-01-02T03:04:05Z"},{"role":"ca","not_after":"2036-01-02T03:04:05Z"}],` +
 		`"revision":123456,"compact_revision":100,"linearizable_revision":123455,"live_keys":20000,` +
 		`"hashkv":{"hash":4000000000,"revision":123456,"compact_revision":100,"members_compared":["m2"]},"kubernetes":true,` +
 		`"encryption_keys":[{"provider":"aescbc","name":"key1","values":17}],"plain":{"size":2147483648,"sha256":"HASH","etcd_trailer_ok":true},` +
 		`"sealed":{"key":"v1/prod/snapshots/20261120T145000Z-r123456-7f3a9c.db.zst.age","size":268435456,"sha256":"HASH","compression":"zstd",` +
 		`"stanzas":["mlkem768x25519"],"recipients":["0123456789abcdef"],"header_sha256":"HASH"},"read_back":{"mode":"always","ok":true},` +
-		`"suspect":{"reasons":["a <reason> & \"more\""],"unseen":false},"alone":{"finished":"2026-10-01T00:00:09Z","live_keys":5},` +
+		`"suspect":{"reasons":["a <reason> & \"more\""],"codes":["other"],"unseen":false},"alone":{"finished":"2026-10-01T00:00:09Z","live_keys":5},` +
 		`"recipients_changed":{"since":"20261120T143500Z-r123000-aaaaaa","before":["fedcba9876543210"]},"raw":false,"pre_upgrade":true,"tool_version":"v0.1.0"}` + "\n"
 	m := sample(id1)
 	m.Alone = &Alone{time.Date(2026, 10, 1, 2, 0, 9, 0, time.FixedZone("here", 7200)), 5}
@@ -139,7 +141,7 @@ func TestManifestFieldsKeepTheirNames(t *testing.T) {
 func TestAFirstPlainManifestHasNoNulls(t *testing.T) {
 	t.Parallel()
 	m := sample(id1)
-	m.Previous, m.BucketTime, m.EncryptionKeys, m.Suspect, m.HashKV.Members = nil, time.Time{}, nil, Suspect{}, nil
+	m.Previous, m.BucketTime, m.EncryptionKeys, m.Suspect, m.HashKV.Members, m.Certificates = nil, time.Time{}, nil, Suspect{}, nil, nil
 	m.Source.Members, m.Source.Alarms, m.Sealed.Stanzas, m.Sealed.Fingerprints = nil, nil, nil, nil
 	m.Sealed.Key, m.Sealed.HeaderSHA256, m.RecipientsChanged = SealedKey(m.Cluster, m.ID, false), "", nil
 	m.Started = m.Started.In(time.FixedZone("here", 7200)).Add(77 * time.Microsecond)

@@ -140,6 +140,7 @@ func Unveil(ctx context.Context, v Veiled, t Trust) (Entry, error) {
 		return Entry{}, f.err
 	}
 	f.entry.Sinks = []string{v.Sink.Name}
-	f.entry.Doubts, f.entry.Sig.By = orEmpty(f.entry.Suspect.Reasons), orEmpty(f.entry.Sig.By)
+	f.entry.setDoubts(f.entry.Suspect.Doubts())
+	f.entry.Sig.By = orEmpty(f.entry.Sig.By)
 	return f.entry, nil
 }

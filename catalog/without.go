@@ -11,7 +11,7 @@ func (l Listing) Without(ids ...ID) Listing {
 	}
 	l.Entries = slices.DeleteFunc(slices.Clone(l.Entries), func(e Entry) bool { return gone[e.ID] })
 	for i := range l.Entries {
-		l.Entries[i].Cleared, l.Entries[i].Doubts = false, nil
+		l.Entries[i].Cleared, l.Entries[i].Doubts, l.Entries[i].DoubtCodes = false, nil, nil
 	}
 	l.clearUnseen()
 	l.judgeBlind()
@@ -21,4 +21,4 @@ func (l Listing) Without(ids ...ID) Listing {
 
 // Accepts reports whether the lineage of the backup is accepted because of this backup, or of another like it: a lineage all of whose
 // witnesses were removed would be suspect again.
-func (e Entry) Accepts() bool { return e.Accepted || e.Cleared || len(e.reasons()) == 0 }
+func (e Entry) Accepts() bool { return e.Accepted || e.Cleared || len(e.ownDoubts()) == 0 }

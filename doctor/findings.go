@@ -11,12 +11,11 @@ import (
 
 // What is worth telling, and from where on.
 const (
-	certificateSoon = 30 * 24 * time.Hour
-	clockTolerance  = 5 * time.Second // members' clocks are seen to a second or so
-	fullShare       = 0.8             // of the quota
-	defaultQuota    = 2 << 30         // etcd's own, where it does not tell, before 3.6
-	fragmentedFrom  = 256 << 20       // bytes that nothing uses, and more than half of the file
-	lagging         = 5000            // raft entries, at which etcd itself begins to refuse
+	clockTolerance = 5 * time.Second // members' clocks are seen to a second or so
+	fullShare      = 0.8             // of the quota
+	defaultQuota   = 2 << 30         // etcd's own, where it does not tell, before 3.6
+	fragmentedFrom = 256 << 20       // bytes that nothing uses, and more than half of the file
+	lagging        = 5000            // raft entries, at which etcd itself begins to refuse
 )
 
 // findings looks for everything else a person should know. The most urgent come first.
@@ -54,19 +53,11 @@ func (d *decider) findBackups(code string, s Severity, advice, format string, ar
 // certificates tells of those that end soon, ours and the servers'. Peer certificates are shown to nobody but peers.
 func (d *decider) certificates() {
 	for _, c := range d.Etcd.Certificates {
-		what, renew := fmt.Sprintf("the certificate of %s (%s)", c.Endpoint, c.Subject), "renew it on that member, and look at its peer certificate, which cannot be seen from here (kubeadm: kubeadm certs check-expiration)"
-		switch {
-		case c.Endpoint == "":
-			what, renew = fmt.Sprintf("our client certificate %s (%s)", c.File, c.Subject), "renew it: without it no backup is taken (kubeadm: kubeadm certs renew etcd-healthcheck-client)"
-		case c.Authority:
-			what, renew = fmt.Sprintf("the authority %s behind the certificate of %s", c.Subject, c.Endpoint), "change the authority in time: every certificate it has signed ends with it"
-		}
-		left := c.NotAfter.Sub(d.Now)
-		switch day := c.NotAfter.UTC().Format("2006-01-02 15:04 MST"); {
-		case left <= 0:
-			d.find("certificate-expired", Critical, renew, nil, "%s expired on %s", what, day)
-		case left < certificateSoon:
-			d.find("certificate-expires", Warning, renew, nil, "%s expires on %s, in %s", what, day, ageText(left))
+		switch sentence, renew, ended := c.Ending(d.Now); {
+		case ended:
+			d.find("certificate-expired", Critical, renew, nil, "%s", sentence)
+		case sentence != "":
+			d.find("certificate-expires", Warning, renew, nil, "%s", sentence)
 		}
 	}
 }

@@ -134,6 +134,27 @@ func TestFindingsAreMadeOfWhatIsSeen(t *testing.T) {
 	}
 }
 
+// TestCertificatesAreJudgedByWhatEtcdShows: the newest backup may be from before they were renewed.
+func TestCertificatesAreJudgedByWhatEtcdShows(t *testing.T) {
+	t.Parallel()
+	for shown, want := range map[bool]int{true: 0, false: 1} {
+		f := scene("uuu", true).withBackup(900)
+		f.Backups.Findings = []Finding{{Code: "backup-certificate", Severity: Warning, About: AboutBackups, Text: "it expires"}}
+		if shown {
+			f.Etcd.Certificates = []snapshot.Certificate{{File: "c.crt", NotAfter: midnight().AddDate(1, 0, 0)}}
+		}
+		var told int
+		for _, found := range decide(f).Findings {
+			if found.Code == "backup-certificate" {
+				told++
+			}
+		}
+		if told != want {
+			t.Errorf("etcd shows certificates %v: told %d times", shown, told)
+		}
+	}
+}
+
 func TestSoundVersionsAreLeftAlone(t *testing.T) {
 	t.Parallel()
 	for _, v := range []string{"3.5.26", "3.6.5", "3.7.0", "3.7.3"} {

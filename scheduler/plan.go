@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"runtime/debug"
 	"slices"
+	"sync/atomic"
 	"time"
 )
 
@@ -26,6 +27,7 @@ type plan struct {
 	running  map[string]*running
 	finished chan *running
 	looked   time.Time
+	turned   *atomic.Pointer[time.Time] // when the loop last went round, for others to see
 }
 
 type jobID struct{ cluster, name string }
@@ -51,7 +53,7 @@ type running struct {
 }
 
 func newPlan(o Options) *plan {
-	return &plan{Options: o, entries: map[jobID]*entry{}, running: map[string]*running{}, finished: make(chan *running)}
+	return &plan{Options: o, entries: map[jobID]*entry{}, running: map[string]*running{}, finished: make(chan *running), turned: &atomic.Pointer[time.Time]{}}
 }
 
 // run is the life of the plan.
@@ -62,6 +64,8 @@ func (p *plan) run(ctx context.Context, replaced <-chan []Job) (abandoned int) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for stop != nil || len(p.running) > 0 {
+		turned := time.Now()
+		p.turned.Store(&turned)
 		if stop != nil && ctx.Err() == nil {
 			now := wallClock()
 			p.look(now)

@@ -11,6 +11,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
+	"sync/atomic"
 	"time"
 )
 
@@ -60,6 +61,7 @@ type Scheduler struct {
 	Options
 	replace chan []Job
 	over    chan struct{} // closed at the end of Run
+	turned  atomic.Pointer[time.Time]
 }
 
 // New makes a scheduler, which does nothing before Run.
@@ -76,6 +78,7 @@ func New(o Options) *Scheduler {
 func (s *Scheduler) Run(ctx context.Context, jobs []Job) (abandoned int) {
 	defer close(s.over)
 	p := newPlan(s.Options)
+	p.turned = &s.turned
 	p.replace(jobs, wallClock())
 	return p.run(ctx, s.replace)
 }
@@ -87,6 +90,24 @@ func (s *Scheduler) Replace(jobs []Job) {
 	case s.replace <- jobs:
 	case <-s.over:
 	}
+}
+
+// Turned tells when the plan was last looked at; zero before Run. While Run goes on and ctx has not ended, that is never longer ago than a minute and what
+// Observe took, by the monotonic clock, unless something is wrong.
+func (s *Scheduler) Turned() time.Time {
+	if at := s.turned.Load(); at != nil {
+		return *at
+	}
+	return time.Time{}
+}
+
+// Begins is when a job of its kind that is planned now begins.
+func (j Job) Begins(now time.Time) time.Time {
+	slot := j.Schedule.Next(now)
+	if slot.IsZero() {
+		return slot
+	}
+	return j.due(slot)
 }
 
 // wallClock is the time without the monotonic clock, which stands still while a machine sleeps.

@@ -2,6 +2,7 @@ package snapshot
 
 import (
 	"crypto/x509"
+	"fmt"
 	"slices"
 	"time"
 
@@ -34,6 +35,38 @@ func (c *Cluster) Certificates() []Certificate {
 		}
 	}
 	return all
+}
+
+// CertificateSoon is how long before a certificate ends people are told.
+const CertificateSoon = 30 * 24 * time.Hour
+
+// Ending says that a certificate ends soon or has ended, and what to do about it; "" where that is far off.
+func (c Certificate) Ending(now time.Time) (sentence, advice string, ended bool) {
+	left := c.NotAfter.Sub(now)
+	if left >= CertificateSoon {
+		return "", "", false
+	}
+	what, advice := fmt.Sprintf("the certificate of %s (%s)", c.Endpoint, c.Subject), "renew it on that member, and look at its peer certificate, which cannot be seen from here (kubeadm: kubeadm certs check-expiration)"
+	switch {
+	case c.Endpoint == "":
+		what, advice = fmt.Sprintf("our client certificate %s (%s)", c.File, c.Subject), "renew it: without it no backup is taken (kubeadm: kubeadm certs renew etcd-healthcheck-client)"
+	case c.Authority:
+		what, advice = fmt.Sprintf("the authority %s behind the certificate of %s", c.Subject, c.Endpoint), "change the authority in time: every certificate it has signed ends with it"
+	}
+	return what + " " + EndingText(c.NotAfter, now), advice, left <= 0
+}
+
+// EndingText says when something ends or has ended: "expires on 2026-12-01 12:00 UTC, in 11 days".
+func EndingText(at, now time.Time) string {
+	const day = "2006-01-02 15:04 MST"
+	switch left := at.Sub(now); {
+	case left <= 0:
+		return "expired on " + at.UTC().Format(day)
+	case left < 48*time.Hour:
+		return fmt.Sprintf("expires on %s, in %d h", at.UTC().Format(day), int(left.Hours()))
+	default:
+		return fmt.Sprintf("expires on %s, in %d days", at.UTC().Format(day), int(left.Hours()/24))
+	}
 }
 
 // present keeps the certificates of a handshake that succeeded.

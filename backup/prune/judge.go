@@ -23,7 +23,7 @@ func (p *Plan) backups() []retention.Backup {
 	all := make([]retention.Backup, len(p.Listing.Entries))
 	for i, e := range p.Listing.Entries {
 		e.Lacking = p.stock.Lacking(e)
-		all[i] = describe(e)
+		all[i] = Describe(e)
 		switch problem := problems[e.ID]; {
 		case problem != nil && errors.Is(problem, catalog.ErrNotAuthentic):
 			all[i].Excluded = fmt.Sprintf("something beside it is not authentic: %v", problem)
@@ -120,8 +120,8 @@ func (p *Plan) whole(l Line, sink string) bool {
 	return slices.Contains(e.Sinks, sink) && e.Broken() == "" && !slices.ContainsFunc(e.Faults(), func(f catalog.Fault) bool { return f.Sink == sink })
 }
 
-// describe is what the manifest, the marks and the reports say.
-func describe(e catalog.Entry) retention.Backup {
+// Describe is what the manifest, the marks and the reports of a backup say, as a policy of retention needs it.
+func Describe(e catalog.Entry) retention.Backup {
 	_, proven := e.Proven()
 	return retention.Backup{
 		// The id's time, so that the order is that of every list.

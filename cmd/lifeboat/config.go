@@ -15,6 +15,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"go.yaml.in/yaml/v3"
+
+	"github.com/lifeboat-dr/lifeboat/retention"
 )
 
 // configFile is the YAML file behind --config. Its keys are the flags' names; docs/configuration.md describes them.
@@ -62,6 +64,14 @@ type retentionConfig struct {
 	Yearly  int           `yaml:"yearly"`
 	Within  time.Duration `yaml:"within"`
 	Floor   *int          `yaml:"floor"` // nil if it is not there: 0 is a mistake to be told
+}
+
+// floor is how many restorable backups are always left.
+func (r retentionConfig) floor() int {
+	if r.Floor != nil {
+		return *r.Floor
+	}
+	return retention.DefaultFloor
 }
 
 type sinkConfig struct {

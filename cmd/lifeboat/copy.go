@@ -220,7 +220,7 @@ func (c *copying) tellOverlooked(there catalog.Listing) {
 			continue
 		}
 		latest, _, _ := there.Resolve("latest", c.g.now()) // "" if there is none
-		c.g.warnf("%s is suspect in %s beside what was copied there: %s; `latest` means %s there now", e.ID, c.copier.To.Name, strings.Join(e.Blind, "; "), cmp.Or(latest.ID, "none"))
+		c.g.warnf("%s is suspect in %s beside what was copied there: %s; `latest` means %s there now", e.ID, c.copier.To.Name, strings.Join(catalog.Reasons(e.Blind), "; "), cmp.Or(latest.ID, "none"))
 		fmt.Fprintf(c.g.err, "lifeboat: hint: if it follows what was copied: lifeboat accept %s --sink %s\n", e.ID, c.copier.To.Name)
 	}
 }

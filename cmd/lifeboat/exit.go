@@ -10,6 +10,7 @@ import (
 	"github.com/lifeboat-dr/lifeboat/crypto"
 	"github.com/lifeboat-dr/lifeboat/guard"
 	"github.com/lifeboat-dr/lifeboat/internal/demo"
+	"github.com/lifeboat-dr/lifeboat/observe"
 	"github.com/lifeboat-dr/lifeboat/restore"
 	"github.com/lifeboat-dr/lifeboat/restore/rehearsal"
 	"github.com/lifeboat-dr/lifeboat/scheduler"
@@ -68,6 +69,27 @@ func meaningOf(code int) string {
 		return "interrupted"
 	}
 	return "unexpected"
+}
+
+// outcomes are the words for codes in metrics: a closed set.
+func outcomes() map[int]string {
+	return map[int]string{
+		exitDone: observe.Done, exitUnexpected: "unexpected", exitUsage: "usage", exitPartly: "partly", exitEtcd: "etcd", exitSink: "sink", exitNoBackup: "no-backup",
+		exitDamaged: "damaged", exitNoKey: "no-key", exitRefused: "refused", exitRehearsal: "rehearsal-failed", exitStale: "stale", exitNotAuthentic: "not-authentic",
+		exitInterrupt: "interrupted",
+	}
+}
+
+// outcomeOf says a code in a word.
+func outcomeOf(code int) string {
+	word, known := outcomes()[code]
+	switch {
+	case known:
+		return word
+	case code > 128:
+		return outcomes()[exitInterrupt]
+	}
+	return outcomes()[exitUnexpected]
 }
 
 // usageError is a mistake in what was asked for; hint says what to write instead.

@@ -19,20 +19,22 @@ type heartbeat struct {
 	Fail    string `yaml:"fail"`    // after every other one
 }
 
-// beat tells how a backup ended. That this fails is a warning: the backup is what it is.
-func (h heartbeat) beat(ctx context.Context, g *global, ok bool) {
+// beat tells how a backup ended, and reports whether it could, if it was to. That it fails is a warning: the backup is what it is.
+func (h heartbeat) beat(ctx context.Context, g *global, ok bool) bool {
 	address := h.Fail
 	if ok {
 		address = h.Success
 	}
 	if address == "" {
-		return
+		return true
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), heartbeatTimeout) // also after the job's own timeout
 	defer cancel()
-	if err := ping(ctx, address); err != nil {
+	err := ping(ctx, address)
+	if err != nil {
 		g.warnf("the heartbeat could not be sent: %v", err)
 	}
+	return err == nil
 }
 
 // ping gets an address. Errors name its host only: the rest may be a secret.

@@ -110,7 +110,7 @@ func newRoot(s streams) *cobra.Command {
 		return &usageError{flagComplaint(err), fmt.Sprintf("`%s --help` lists the flags", cmd.CommandPath())}
 	})
 	root.AddCommand(
-		newBackup(g), newRun(g), newStatus(g), newList(g), newShow(g), newVerify(g), newCopy(g), newRestore(g), newRehearse(g),
+		newBackup(g), newRun(g), newObserve(g), newStatus(g), newList(g), newShow(g), newVerify(g), newCopy(g), newRestore(g), newRehearse(g),
 		newAccept(g), newHold(g), newRelease(g), newPrune(g), newDoctor(g), newGuard(g), newKey(g), newSink(g), newDemo(g), newVersion(g),
 	)
 	usageErrors(root)

@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/signal"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -26,7 +25,9 @@ type service struct {
 	grace     time.Duration
 	dir       string // for rehearsals
 	room      room
+	address   string // to serve metrics on; "" serves none
 	scheduler *scheduler.Scheduler
+	shown     *display
 }
 
 func newRun(g *global) *cobra.Command {
@@ -55,6 +56,7 @@ EXIT STATUS
 	}
 	fl := cmd.Flags()
 	fl.StringVar(&s.config, "config", "", "configuration `FILE` (YAML)")
+	fl.StringVar(&s.address, "listen", "", "serve metrics and probes on this `ADDRESS`, HOST:PORT or :PORT (default: nowhere)")
 	fl.IntVar(&s.parallel, "parallel", 2, "run at most `N` jobs at the same time")
 	fl.DurationVar(&s.grace, "grace", defaultGrace, "how long jobs that run may go on after SIGTERM or SIGINT")
 	fl.StringVar(&s.dir, "dir", "", "`DIR` for the throwaway clusters of rehearsals (default: the system's temporary one)")
@@ -72,25 +74,37 @@ func (s *service) run(ctx context.Context) error {
 	case s.grace < 0:
 		return &usageError{fmt.Sprintf("--grace %s is negative", s.grace), "use a duration such as 20s"}
 	}
-	hangup := make(chan os.Signal, 1)
-	signal.Reset(syscall.SIGHUP)          // which ends any other command
-	signal.Notify(hangup, syscall.SIGHUP) // before the configuration is read: one that comes meanwhile must not end us
+	if s.address != "" {
+		if err := checkListen(s.address); err != nil {
+			return err
+		}
+	}
+	hangup := hangups()
 	defer signal.Stop(hangup)
 
-	jobs, wrong, err := s.load(ctx)
+	jobs, c, wrong, err := s.load(ctx)
 	if err != nil {
 		return err
 	}
-	for _, m := range wrong {
-		s.g.errorf(m)
-	}
-	if len(wrong) > 0 {
-		return &usageError{fmt.Sprintf("mistakes in configuration %s: %d; nothing was started", s.config, len(wrong)), "docs/service.md and docs/configuration.md describe every key"}
+	if err := s.g.refuse(s.config, wrong); err != nil {
+		return err
 	}
 	s.scheduler = scheduler.New(scheduler.Options{Parallel: s.parallel, Grace: s.grace, Observe: s.tell})
-	running, stop := context.WithCancel(ctx)
+	running, stop := context.WithCancel(context.WithoutCancel(ctx)) // jobs that end are told of, too
 	defer stop()
-	go s.reloads(running, hangup)
+	shows, err := s.display(ctx, running)
+	if err != nil {
+		return err
+	}
+	shows.replace(c, jobs)
+	go s.g.reloading(ctx, hangup, s.config, shows.reloads, func() ([]any, []error, error) {
+		jobs, c, wrong, err := s.load(ctx)
+		if err == nil && len(wrong) == 0 {
+			shows.replace(c, jobs)
+			s.scheduler.Replace(jobs)
+		}
+		return []any{"jobs", len(jobs)}, wrong, err
+	})
 	s.g.logger().Info("serving", "config", s.config, "jobs", len(jobs), "parallel", s.parallel)
 	abandoned := s.scheduler.Run(ctx, jobs)
 	if abandoned > 0 {
@@ -100,36 +114,12 @@ func (s *service) run(ctx context.Context) error {
 	return nil
 }
 
-// reloads reads the configuration again whenever it is told to.
-func (s *service) reloads(ctx context.Context, hangup <-chan os.Signal) {
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-hangup:
-		}
-		jobs, wrong, err := s.load(ctx)
-		if err != nil {
-			wrong = []error{err}
-		}
-		for _, m := range wrong {
-			s.g.logger().Error("mistake in the configuration", append([]any{"err", oneLine(m.Error())}, hintAttr(m)...)...)
-		}
-		if len(wrong) > 0 {
-			s.g.logger().Error("the configuration was not taken, and the one from before goes on", "config", s.config, "mistakes", len(wrong))
-			continue
-		}
-		s.scheduler.Replace(jobs)
-		s.g.logger().Info("configuration taken", "config", s.config, "jobs", len(jobs))
-	}
-}
-
 // load reads the configuration and makes jobs of it, or tells everything that is wrong with it.
-func (s *service) load(ctx context.Context) (jobs []scheduler.Job, wrong []error, err error) {
-	c, err := readConfig(s.config)
+func (s *service) load(ctx context.Context) (jobs []scheduler.Job, c *configFile, wrong []error, err error) {
+	c, err = readConfig(s.config)
 	switch {
 	case c == nil:
-		return nil, nil, err
+		return nil, nil, nil, err
 	case err != nil: // it can be read, so the rest of what is wrong is told, too
 		wrong = append(wrong, err)
 	}
@@ -143,7 +133,7 @@ func (s *service) load(ctx context.Context) (jobs []scheduler.Job, wrong []error
 	if len(tasks) == 0 {
 		wrong = append(wrong, &usageError{"no cluster has a schedule", "give each a `schedule` for its backups, and `verify`, `cross-check`, `rehearse` and `prune` blocks"})
 	}
-	exam := examination{service: s, file: c, told: map[string]int{}}
+	exam := examination{service: s, file: c}
 	for _, t := range tasks {
 		j, err := t.scheduled()
 		if err != nil {
@@ -152,7 +142,7 @@ func (s *service) load(ctx context.Context) (jobs []scheduler.Job, wrong []error
 		exam.take(ctx, t)
 		jobs = append(jobs, s.job(j, c, t))
 	}
-	return jobs, append(wrong, exam.mistakes()...), nil
+	return jobs, c, append(wrong, exam.mistakes(s.g)...), nil
 }
 
 // job gives a scheduled job what it does.
@@ -163,7 +153,9 @@ func (s *service) job(j scheduler.Job, c *configFile, t task) scheduler.Job {
 		err := overdue(ctx, t.build(ctx, s, g, c, t.cluster).do())
 		code := exitCode(ctx, err)
 		if t.name == "backup" && code < 128 {
-			t.cluster.Heartbeat.beat(ctx, g, code == exitDone)
+			if !t.cluster.Heartbeat.beat(ctx, g, code == exitDone) {
+				s.shown.heartbeatFailed(t.cluster.Name)
+			}
 		}
 		if err == nil {
 			return nil
@@ -203,17 +195,11 @@ func overdue(ctx context.Context, err error) error {
 // tell logs the end of a job's turn.
 func (s *service) tell(e scheduler.Event) {
 	log := s.g.logger().With("cluster", e.Cluster, "job", e.Job)
+	code := codeOf(e)
+	s.shown.ended(e, code)
 	if e.Fresh {
 		log.Info("job not needed: what it is for is in the sinks", "next", nextText(e.Next))
 		return
-	}
-	code := exitDone
-	if e.Err != nil {
-		code = exitUnexpected
-	}
-	var how *ending
-	if errors.As(e.Err, &how) {
-		code = how.code
 	}
 	about := []any{"outcome", meaningOf(code), "code", code, "took", e.Took.Round(time.Millisecond), "waited", e.Waited.Round(time.Second), "next", nextText(e.Next)}
 	switch {
@@ -224,6 +210,18 @@ func (s *service) tell(e scheduler.Event) {
 	default:
 		log.Error("job failed", append(append(about, "err", oneLine(e.Err.Error())), hintAttr(e.Err)...)...)
 	}
+}
+
+// codeOf is the exit status that the command of a job would have had.
+func codeOf(e scheduler.Event) int {
+	var how *ending
+	switch {
+	case errors.As(e.Err, &how):
+		return how.code
+	case e.Err != nil:
+		return exitUnexpected
+	}
+	return exitDone
 }
 
 // hintAttr is the advice of an error as an attribute of a log line; none if there is none.

@@ -91,10 +91,7 @@ func verifyingJob(ctx context.Context, s *service, g *global, c *configFile, k *
 	s.settled(ctx, &f.flags, cmd, c, k)
 	f.spoolDir, f.reserve = s.room.dir, s.room.reserve
 	f.sample, f.all = k.Verify.Sample, k.Verify.Sample != ""
-	f.deep = len(c.Encryption.Identity) > 0
-	if k.Verify.Deep != nil {
-		f.deep = *k.Verify.Deep
-	}
+	f.deep = c.verifiesDeep(k)
 	return duty{
 		flags: &f.flags, cmd: cmd,
 		check: func() error {

@@ -39,6 +39,10 @@ type statusJSON struct {
 	suspect catalog.ID        // newest of the suspect lineages that are newer than the accepted one
 	lost    bool              // no sink has a whole copy of what latest means
 	frozen  map[string]string // which lineage keeps which from being removed, by their first backups
+
+	usable   catalog.Entry            // Newest, as it is in the catalog
+	taken    time.Time                // from when its age counts
+	doubtful map[catalog.Lineage]bool // those that suspect speaks of
 }
 
 // faultOfJSON is a copy of a backup that is not whole.
@@ -88,10 +92,11 @@ type changedJSON struct {
 
 type lineageJSON struct {
 	catalog.Lineage
-	Accepted bool       `json:"accepted"`
-	Backups  int        `json:"backups"`
-	Newest   catalog.ID `json:"newest"`
-	Doubts   []string   `json:"doubts"`
+	Accepted bool                `json:"accepted"`
+	Backups  int                 `json:"backups"`
+	Newest   catalog.ID          `json:"newest"`
+	Doubts   []string            `json:"doubts"`
+	Codes    []catalog.DoubtCode `json:"doubt_codes"`
 }
 
 type sinkStatusJSON struct {
@@ -140,6 +145,7 @@ func newStatusJSON(l catalog.Listing, veiled []catalog.Veiled, b *bucket, now ti
 	s.faults(l)
 	s.sinks(l, b, latest)
 	s.proofs(l, latest, now)
+	s.certificates(latest, now)
 	s.recipients(l)
 	for _, e := range l.Entries {
 		if e.Held {
@@ -164,6 +170,7 @@ func newStatusJSON(l catalog.Listing, veiled []catalog.Veiled, b *bucket, now ti
 // newest tells of the backup that latest means. Its age is from its start: nothing written later is sure to be in it.
 func (s *statusJSON) newest(e catalog.Entry, now time.Time) {
 	taken := e.Started
+	s.usable = e
 	switch { // the bucket's clock is no host's
 	case e.BucketTime.IsZero():
 	case e.BucketTime.Before(e.Started):
@@ -177,6 +184,7 @@ func (s *statusJSON) newest(e catalog.Entry, now time.Time) {
 			taken = e.BucketTime // the host was ahead, and would make the backup look younger than it is
 		}
 	}
+	s.taken = taken
 	s.Newest = &newestJSON{
 		ID: e.ID, Started: e.Started, AgeSeconds: now.Sub(taken).Seconds(), Revision: e.Revision, LiveKeys: e.LiveKeys,
 		Signed: e.Sig.Signed, SignedBy: append([]string{}, e.Sig.By...), signedBy: signedBy(e.Sig),
@@ -211,31 +219,20 @@ func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Se
 func (s *statusJSON) lineages(l catalog.Listing) {
 	accepted := -1
 	for i, h := range l.Lineages() {
-		s.Lineages = append(s.Lineages, lineageJSON{h.Lineage, h.Accepted, h.Backups, h.Newest, append([]string{}, h.Doubts...)})
+		s.Lineages = append(s.Lineages, lineageJSON{h.Lineage, h.Accepted, h.Backups, h.Newest, append([]string{}, catalog.Reasons(h.Doubts)...), append([]catalog.DoubtCode{}, h.Codes()...)})
 		if h.Accepted {
 			accepted = i
 		}
 	}
-	s.frozen = frozen(l)
+	s.frozen, s.doubtful = retention.FrozenBy(describeAll(l)), map[catalog.Lineage]bool{}
 	for i, h := range s.Lineages {
 		if i <= accepted && !s.freezes(h) {
 			continue
 		}
-		s.suspect = h.Newest
+		s.suspect, s.doubtful[h.Lineage] = h.Newest, true
 		s.attention("suspect", "SUSPECT: %d backups since %s do not continue the cluster's history: %s. `latest` passes them over, and retention removes nothing of the lineages before. "+
 			"If the change was meant (a restore, a rebuilt cluster): lifeboat accept %s. If not, the cluster was wiped or is another one: find out before anything else", h.Backups, h.First, strings.Join(h.Doubts, "; "), h.Newest)
 	}
-}
-
-// frozen tells which lineage keeps which from being removed, as prune sees it.
-func frozen(l catalog.Listing) map[string]string {
-	all := make([]retention.Backup, len(l.Entries))
-	for i, e := range l.Entries {
-		all[i] = retention.Backup{
-			Lineage: string(e.Lineage.First), Begun: e.Lineage.First.Time(), Sequence: e.Sequence, Accepted: len(e.Doubts) == 0, Witness: e.Accepts(),
-		}
-	}
-	return retention.FrozenBy(all)
 }
 
 // freezes reports whether retention removes nothing of another lineage because of this one.

@@ -112,3 +112,26 @@ func TestWhatARestoreLeftBehindIsOver(t *testing.T) {
 		}
 	}
 }
+
+// TestCertificatesThatEndSoonNeedAPerson goes by what the newest backup saw.
+func TestCertificatesThatEndSoonNeedAPerson(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
+	for name, c := range map[string]struct {
+		role catalog.CertificateRole
+		ends time.Time
+		says string
+	}{
+		"far off":            {catalog.CertificateClient, now.AddDate(0, 0, 30), ""},
+		"ours":               {catalog.CertificateClient, now.AddDate(0, 0, 29), "our client certificate for etcd, as 20261120T115000Z-r1-000000 saw it, expires on 2026-12-19 12:00 UTC, in 29 days"},
+		"a server's":         {catalog.CertificateServer, now.Add(47 * time.Hour), "a certificate of etcd's members, as 20261120T115000Z-r1-000000 saw it, expires on 2026-11-22 11:00 UTC, in 47 h"},
+		"an authority's":     {catalog.CertificateCA, now, "an authority behind the certificates of etcd, as 20261120T115000Z-r1-000000 saw it, expired on 2026-11-20 12:00 UTC"},
+		"of a later version": {"moon", now, ""},
+	} {
+		s := &statusJSON{}
+		s.certificates(catalog.Entry{Manifest: catalog.Manifest{ID: "20261120T115000Z-r1-000000", Certificates: []catalog.Certificate{{Role: c.role, NotAfter: c.ends}}}}, now)
+		if said := strings.Join(s.Attention, "; "); (said == "") != (c.says == "") || !strings.HasPrefix(said, c.says) || said != "" && s.codes[0] != "certificate" {
+			t.Errorf("%s: %q %q", name, s.codes, said)
+		}
+	}
+}

@@ -37,6 +37,7 @@ func mayImport() map[string][]string {
 		"doctor":             {"snapshot", "catalog", "doctor/datadir", "internal/shell", "restore", "restore/runbook"},
 		"restore/rehearsal":  append(process, "internal/throwaway", "internal/apiserver", "internal/pki", "restore"),
 		"scheduler":          {},
+		"observe":            {},
 		"doctor/datadir":     {"snapshot", "internal/child", "internal/holder"},
 		"retention":          {},
 		"snapshot":           {"internal/child"},

@@ -17,8 +17,10 @@ import (
 	"time"
 )
 
-// lifetime is for certificates that are not given an end of their own.
-const lifetime = 24 * time.Hour
+// lifetime is for certificates that are not given an end of their own: long enough that nobody is warned that they end soon.
+const lifetime = 90 * day
+
+const day = 24 * time.Hour
 
 // A CA signs certificates with ECDSA P-256 keys and puts everything into one directory.
 type CA struct {
@@ -42,8 +44,8 @@ func NewCA(dir, name string) (*CA, error) {
 	now := time.Now()
 	template := &x509.Certificate{
 		Subject:               pkix.Name{CommonName: name},
-		NotBefore:             now.Add(-2 * 365 * lifetime), // so that expired certificates of it can be made
-		NotAfter:              now.Add(365 * lifetime),
+		NotBefore:             now.Add(-2 * 365 * day), // so that expired certificates of it can be made
+		NotAfter:              now.Add(365 * day),
 		KeyUsage:              x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature,
 		BasicConstraintsValid: true,
 		IsCA:                  true,
@@ -64,7 +66,7 @@ func NewCA(dir, name string) (*CA, error) {
 // Options say what a certificate is for.
 type Options struct {
 	Hosts               []string  // host names and IP addresses of a server
-	NotBefore, NotAfter time.Time // zero: an hour ago, and a day from now
+	NotBefore, NotAfter time.Time // zero: an hour ago, and 90 days from now
 	Client, Server      bool
 }
 
