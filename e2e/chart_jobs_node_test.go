@@ -3,10 +3,10 @@
 package e2e
 
 import (
-	"encoding/json"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -29,7 +29,7 @@ func buildImage(t *testing.T) {
 		return
 	}
 	dir := t.TempDir()
-	cmd := exec.CommandContext(t.Context(), "make", "image", "DIST="+dir, "VERSION="+imageTag, "PLATFORMS=linux/amd64")
+	cmd := exec.CommandContext(t.Context(), "make", "image", "DIST="+dir, "VERSION="+imageTag, "PLATFORMS=linux/"+runtime.GOARCH)
 	cmd.Dir = repository(t)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
@@ -48,7 +48,7 @@ func read(t *testing.T, file string) string {
 
 func (c *chart) kubectl(t *testing.T, args ...string) string {
 	t.Helper()
-	said, err := c.n.Kubectl(t.Context(), args...)
+	said, err := c.n.Kubectl(t.Context(), append([]string{"--namespace=" + c.namespace}, args...)...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -57,7 +57,7 @@ func (c *chart) kubectl(t *testing.T, args ...string) string {
 
 func (c *chart) helm(t *testing.T, args ...string) string {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), lab.Tool(t, "helm", "helm"), args...)
+	cmd := exec.CommandContext(t.Context(), lab.Tool(t, "helm", "helm"), append([]string{"--namespace=" + c.namespace}, args...)...)
 	home := t.TempDir()
 	cmd.Env = append(os.Environ(), "KUBECONFIG="+c.n.Kubeconfig, "HELM_CACHE_HOME="+home, "HELM_CONFIG_HOME="+home, "HELM_DATA_HOME="+home)
 	out, err := cmd.CombinedOutput()
@@ -184,5 +184,3 @@ func (c *chart) events(t *testing.T, object string) string {
 	t.Helper()
 	return c.kubectl(t, "get", "events", "--field-selector=type=Warning,involvedObject.name="+object, "--output=jsonpath={range .items[*]}{.reason}: {.message}{\"\\n\"}{end}")
 }
-
-var _ = json.Valid

@@ -24,10 +24,9 @@ func TestNodeTheChartBacksUpTheClusterItRunsIn(t *testing.T) {
 	buildImage(t)
 	node.Beside(t, func(t *testing.T, n *node.Node) {
 		c := newChart(t, n)
+		c.installWrong(t)
 		// The first backup waits at the gate for as long as somebody wants to look at it.
-		c.install(t, "lifeboat", "--set=backup.schedule=* * * * *", "--set=backup.resources.limits.memory=512Mi", "--set-string=sink="+c.sinkAt(c.gate.url))
-		c.wrongValues(t)
-
+		c.install(t, "lifeboat", "--set=backup.schedule=* * * * *", "--set-string=sink="+c.sinkAt(c.gate.url))
 		job := c.fired(t, "lifeboat-backup")
 		c.insideOf(t, job)
 		c.gate.open()
@@ -35,13 +34,15 @@ func TestNodeTheChartBacksUpTheClusterItRunsIn(t *testing.T) {
 		// By hand from here on, so that what is looked at stays the newest.
 		c.kubectl(t, "patch", "cronjob", "lifeboat-backup", "--patch", `{"spec":{"suspend":true}}`)
 		c.idle(t, "lifeboat-backup")
-		id, revision := c.newest(t)
+		made := c.state(t, "lifeboat").Newest
+		c.wrongValues(t)
 		t.Run("verify, rehearse and prune", func(t *testing.T) {
 			for _, name := range []string{"verify", "rehearse", "prune"} {
-				job := c.byHand(t, "lifeboat-"+name)
-				c.succeeds(t, job)
+				c.succeeds(t, c.byHand(t, "lifeboat-"+name))
+				if now := c.state(t, "lifeboat").Verified; name != "prune" && (now == nil || now.ID != made.ID || now.By != name) {
+					t.Errorf("after %s, the newest proof is %+v", name, now)
+				}
 			}
-			c.proven(t, id)
 		})
 		t.Run("helm test", func(t *testing.T) {
 			said := c.helm(t, "test", "lifeboat", "--logs", "--timeout=5m")
@@ -49,20 +50,22 @@ func TestNodeTheChartBacksUpTheClusterItRunsIn(t *testing.T) {
 				t.Errorf("helm test said\n%s", said)
 			}
 		})
-		t.Run("what is restored is the same", func(t *testing.T) { c.comesBack(t, id, revision) })
+		t.Run("what is restored is the same", func(t *testing.T) { c.comesBack(t, made.ID, made.Revision) })
 		t.Run("as a service", func(t *testing.T) { c.service(t) })
+		t.Run("on the control plane", func(t *testing.T) { c.onControlPlane(t) })
 	})
 }
 
 // A chart is the chart and what it needs, beside a node.
 type chart struct {
-	n       *node.Node
-	minio   *lab.S3
-	bucket  string
-	gate    *gate
-	keys    keys
-	signing string
-	values  string // file of what every release is given
+	n         *node.Node
+	namespace string
+	minio     *lab.S3
+	bucket    string
+	gate      *gate
+	keys      keys
+	signing   string
+	values    string // file of what every release is given
 }
 
 // newChart brings image, sink, keys and Secrets to the node.
@@ -71,15 +74,13 @@ func newChart(t *testing.T, n *node.Node) *chart {
 	if err := n.Import(t.Context(), os.Getenv(builtImage)); err != nil {
 		t.Fatal(err)
 	}
-	c := &chart{n: n, minio: lab.StartMinIOAt(t, node.Address), keys: newKeys(t), signing: filepath.Join(t.TempDir(), "sign.key")}
+	c := &chart{n: n, namespace: "default", minio: lab.StartMinIOAt(t, node.Address), keys: newKeys(t), signing: filepath.Join(t.TempDir(), "sign.key")}
 	c.bucket = c.minio.Bucket(t)
 	c.gate = newGate(t, node.Address, c.minio.URL)
 	lifeboat(t, "key", "new", "--signing", c.signing).must(t, 0)
 	c.kubectl(t, "create", "secret", "generic", "etcd", "--from-file=ca.crt="+n.Client.CA, "--from-file=tls.crt="+n.Client.Cert, "--from-file=tls.key="+n.Client.Key)
-	c.kubectl(t, "create", "secret", "generic", "sink", "--from-file=credentials="+c.minio.CredentialsFile)
-	c.kubectl(t, "create", "secret", "generic", "identity", "--from-file=identity="+c.keys.identity)
-	c.kubectl(t, "create", "secret", "generic", "signing", "--from-file=sign.key="+c.signing)
-	c.kubectl(t, "label", "namespace", "default", "pod-security.kubernetes.io/enforce=restricted")
+	c.secrets(t)
+	c.kubectl(t, "label", "namespace", c.namespace, "pod-security.kubernetes.io/enforce=restricted")
 	values, err := json.Marshal(map[string]any{
 		"endpoints": []string{node.Etcd}, "sink": c.sinkAt(c.minio.URL), "recipient": read(t, c.keys.recipients), "image": map[string]any{"tag": imageTag},
 		"etcdTLS": map[string]any{"secretName": "etcd"}, "sinkCredentials": map[string]any{"secretName": "sink"}, "identity": map[string]any{"secretName": "identity"},
@@ -95,6 +96,16 @@ func newChart(t *testing.T, n *node.Node) *chart {
 	return c
 }
 
+// secrets makes those that every release needs.
+func (c *chart) secrets(t *testing.T) {
+	t.Helper()
+	for name, file := range map[string]string{
+		"sink": "credentials=" + c.minio.CredentialsFile, "identity": "identity=" + c.keys.identity, "signing": "sign.key=" + c.signing,
+	} {
+		c.kubectl(t, "create", "secret", "generic", name, "--from-file="+file)
+	}
+}
+
 func (c *chart) sinkAt(server string) string {
 	return fmt.Sprintf("s3://%s/etcd?endpoint=%s&region=%s&path-style=true", c.bucket, url.QueryEscape(server), lab.Region)
 }
@@ -103,26 +114,32 @@ func (c *chart) sinkAt(server string) string {
 func (c *chart) ours(t *testing.T, command string, args ...string) ran {
 	t.Helper()
 	env := []string{"AWS_SHARED_CREDENTIALS_FILE=" + c.minio.CredentialsFile}
-	return lifeboatWith(t, env, slices.Concat([]string{command}, args, []string{"--sink", c.sinkAt(c.minio.URL), "--cluster", "lifeboat"})...)
+	return lifeboatWith(t, env, slices.Concat([]string{command}, args, []string{"--sink", c.sinkAt(c.minio.URL)})...)
 }
 
-// newest is the newest backup and the revision it is of.
-func (c *chart) newest(t *testing.T) (id string, revision int64) {
-	t.Helper()
-	var b struct {
+// A state is what status says of the backups.
+type state struct {
+	Newest struct {
 		ID       string `json:"id"`
 		Revision int64  `json:"revision"`
-	}
-	said := c.ours(t, "status", "-o", "json", "--trusted-keys-file", c.signing+".pub").must(t, 0).stdout
-	t.Log(said)
-	decode(t, said, &b)
-	return b.ID, b.Revision
+		Signed   bool   `json:"signed"`
+	} `json:"newest"`
+	Verified *struct {
+		ID string `json:"id"`
+		By string `json:"by"`
+	} `json:"verified"`
+	Lineages []struct {
+		Backups int `json:"backups"`
+	} `json:"lineages"`
 }
 
-// proven wants a deep verification and a rehearsal of the backup among the reports.
-func (c *chart) proven(t *testing.T, id string) {
+func (c *chart) state(t *testing.T, cluster string) (s state) {
 	t.Helper()
-	t.Log(c.ours(t, "list", "-o", "json").must(t, 0).stdout, id)
+	decode(t, c.ours(t, "status", "--cluster", cluster, "-o", "json", "--trusted-keys-file", c.signing+".pub").must(t, 0).stdout, &s)
+	if s.Newest.ID == "" || !s.Newest.Signed || len(s.Lineages) != 1 {
+		t.Fatalf("the newest backup is not there, not signed, or not of one lineage: %+v", s)
+	}
+	return s
 }
 
 // comesBack restores the backup, starts a new API server on it, and compares what that shows with what the cluster's own showed
@@ -130,7 +147,7 @@ func (c *chart) proven(t *testing.T, id string) {
 func (c *chart) comesBack(t *testing.T, id string, revision int64) {
 	r := restored(t, []string{"AWS_SHARED_CREDENTIALS_FILE=" + c.minio.CredentialsFile}, "restore", id, "--cluster", "lifeboat",
 		"--sink", c.sinkAt(c.minio.URL), "--identity", c.keys.identity, "--out", filepath.Join(t.TempDir(), "out"), "--initial-cluster", newNames(t, 1))
-	api := lab.StartAPIServer(t, boot(t, "3.6", r).Endpoints(), pki.Pair{})
+	api := lab.StartAPIServer(t, boot(t, "3.6", r).Endpoints(), pki.Pair{}, "--service-cluster-ip-range="+node.Services)
 	got := objectsOf(t, api)
 	resources, _, err := api.Discover(t.Context())
 	if err != nil {

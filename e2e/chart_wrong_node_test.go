@@ -9,19 +9,23 @@ import (
 	"github.com/lifeboat-dr/lifeboat/e2e/lab/node"
 )
 
-// wrongValues installs releases with values that no schema can find wrong, and wants the reason where a person looks for it: in the log of the Job, and in
-// the events.
-func (c *chart) wrongValues(t *testing.T) {
-	good := strings.TrimSpace(read(t, c.keys.recipients))
-	good = good[strings.LastIndex(good, "\n")+1:]
-	for name, flags := range map[string][]string{
-		"recipient": {"--set-string=recipient=" + good[:len(good)-1] + map[bool]string{true: "p", false: "q"}[strings.HasSuffix(good, "q")]},
+// installWrong installs releases with values that no schema can find wrong, and has each try a backup.
+func (c *chart) installWrong(t *testing.T) {
+	t.Helper()
+	mistyped := strings.TrimSpace(read(t, c.keys.recipients))
+	last := map[bool]string{true: "p", false: "q"}[strings.HasSuffix(mistyped, "q")]
+	for release, flags := range map[string][]string{
+		"recipient": {"--set-string=recipient=" + mistyped[:len(mistyped)-1] + last},
 		"endpoint":  {"--set=endpoints={https://" + node.Address + ":9}", "--set=backup.backoffLimit=0"},
 		"secret":    {"--set=etcdTLS.secretName=not-there"},
 	} {
-		c.install(t, name, flags...)
-		c.byHand(t, name+"-lifeboat-backup")
+		c.install(t, release, flags...)
+		c.byHand(t, release+"-lifeboat-backup")
 	}
+}
+
+// wrongValues wants the reason where a person looks for it: in the log of the Job, and in the events.
+func (c *chart) wrongValues(t *testing.T) {
 	t.Run("a wrong recipient", func(t *testing.T) {
 		c.failsFor(t, "recipient-lifeboat-backup-by-hand", 2, "recipient", "PodFailurePolicy")
 	})
@@ -36,10 +40,9 @@ func (c *chart) wrongValues(t *testing.T) {
 			}
 			return strings.Contains(said, "FailedMount") && strings.Contains(said, `"not-there" not found`)
 		})
-		t.Log(said)
 	})
-	for _, name := range []string{"recipient", "endpoint", "secret"} {
-		c.helm(t, "uninstall", name)
+	for _, release := range []string{"recipient", "endpoint", "secret"} {
+		c.helm(t, "uninstall", release)
 	}
 }
 
@@ -48,9 +51,8 @@ func (c *chart) failsFor(t *testing.T, job string, code int, reason, event strin
 	t.Helper()
 	how, why, pod := c.ends(t, job)
 	log, events := c.kubectl(t, "logs", pod.Metadata.Name), c.events(t, job)
-	t.Logf("%s: %s\n%s\n%s", how, why, log, events)
 	if how != "Failed" || !strings.Contains(log, reason) || !strings.Contains(events, event) {
-		t.Errorf("%s: %s; %q or %q is missing", how, why, reason, event)
+		t.Errorf("%s: %s; %q is missing in its log, or %q in its events:\n%s\n%s", how, why, reason, event, log, events)
 	}
 	if n := len(c.list(t, "pods", "--selector=job-name="+job)); n != 1 {
 		t.Errorf("%d attempts", n)
@@ -59,9 +61,4 @@ func (c *chart) failsFor(t *testing.T, job string, code int, reason, event strin
 	if ended == nil || ended.ExitCode != code || !strings.Contains(ended.Message, reason) {
 		t.Errorf("the container ended as %+v, want exit code %d and %q", ended, code, reason)
 	}
-}
-
-// service has the same clusters backed up by one Deployment.
-func (c *chart) service(t *testing.T) {
-	t.Log("later")
 }

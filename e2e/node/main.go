@@ -12,6 +12,8 @@ import (
 	"path/filepath"
 	"syscall"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/lifeboat-dr/lifeboat/e2e/lab/node"
 	"github.com/lifeboat-dr/lifeboat/e2e/tools"
 )
@@ -36,6 +38,9 @@ func run(ctx context.Context, command []string) error {
 	}
 	cmd := exec.CommandContext(ctx, "/proc/self/exe", command...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	if _, err := unix.IoctlGetTermios(int(os.Stdin.Fd()), unix.TCGETS); err == nil {
+		cmd.SysProcAttr = &syscall.SysProcAttr{Foreground: true} // a shell wants the terminal
+	}
 	return node.Enclose(ctx, cmd)
 }
 

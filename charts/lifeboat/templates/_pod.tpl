@@ -66,6 +66,8 @@ containers:
   - name: lifeboat
     image: {{ include "lifeboat.image" .root | quote }}
     imagePullPolicy: {{ $v.image.pullPolicy }}
+    # What a failed command said last, in the status of the pod.
+    terminationMessagePolicy: FallbackToLogsOnError
     args:
       {{- toYaml .args | nindent 6 }}
     env:

@@ -65,7 +65,10 @@ func Enclose(ctx context.Context, cmd *exec.Cmd) error {
 	}
 	cmd.Env = append(cmd.Environ(), enclosed+"=1")
 	cmd.ExtraFiles = []*os.File{held}
-	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNS | unix.CLONE_NEWNET | unix.CLONE_NEWPID}
+	if cmd.SysProcAttr == nil {
+		cmd.SysProcAttr = &syscall.SysProcAttr{}
+	}
+	cmd.SysProcAttr.Cloneflags = unix.CLONE_NEWNS | unix.CLONE_NEWNET | unix.CLONE_NEWPID
 	exit, err := child.Start(cmd)
 	if err == nil {
 		err = <-exit

@@ -31,12 +31,14 @@ const (
 	// URL is the API server's. Its port is that of the Service kubernetes, whose address the node has as well, in place of a kube-proxy.
 	URL = "https://" + Address + ":443"
 
-	dir      = "/run/lab"
-	services = "10.96.0.0/16"
-	service  = "10.96.0.1"
-	token    = "lab"
-	pause    = "lab.local/pause:1"
-	socket   = "/run/containerd/containerd.sock"
+	// Services is the range of the addresses of Services, which an API server on the same data has to be told.
+	Services = "10.96.0.0/16"
+
+	dir     = "/run/lab"
+	service = "10.96.0.1"
+	token   = "lab"
+	pause   = "lab.local/pause:1"
+	socket  = "/run/containerd/containerd.sock"
 	// ready bounds how long a part may take until it serves, on a busy machine.
 	ready = 3 * time.Minute
 	poll  = 100 * time.Millisecond

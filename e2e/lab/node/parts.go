@@ -92,7 +92,7 @@ func (n *Node) startContainerd(ctx context.Context, debian string) error {
 func (n *Node) startAPIServer(ctx context.Context, _ string) error {
 	err := n.kube("kube-apiserver", "--etcd-servers="+Etcd,
 		"--etcd-cafile="+n.Client.CA, "--etcd-certfile="+n.Client.Cert, "--etcd-keyfile="+n.Client.Key,
-		"--bind-address=0.0.0.0", "--advertise-address="+Address, "--secure-port=443", "--service-cluster-ip-range="+services,
+		"--bind-address=0.0.0.0", "--advertise-address="+Address, "--secure-port=443", "--service-cluster-ip-range="+Services,
 		"--tls-cert-file="+in("pki/server.crt"), "--tls-private-key-file="+in("pki/server.key"), "--cert-dir="+in("certificates"),
 		"--token-auth-file="+in("tokens.csv"), "--authorization-mode=Node,RBAC", "--allow-privileged=true",
 		"--service-account-issuer=https://kubernetes.default.svc", "--service-account-key-file="+in("pki/service-accounts.crt"),
