@@ -73,6 +73,11 @@ test-node: kube
 kube:
 	go run ./e2e/tools/build kube
 
+# A shell beside a real cluster of one node, which ends with it. Needs root.
+.PHONY: node
+node: kube debian
+	@go run ./e2e/node
+
 debian:
 	e2e/tools/debian.sh
 
