@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/lifeboat-dr/lifeboat/catalog"
@@ -14,14 +15,30 @@ import (
 	"github.com/lifeboat-dr/lifeboat/sinks"
 )
 
+// planTimeout bounds the question what a sink got today: one that does not answer must not keep the others waiting, and is read back.
+const planTimeout = 30 * time.Second
+
 // planReadBack decides for every sink whether this backup is read back from it in full.
 func (r *runner) planReadBack(ctx context.Context) {
-	for _, s := range r.Sinks {
-		mode := cmp.Or(r.ReadBack[s.Name], catalog.ReadBackAlways)
-		_, tells := s.Sink.(sinks.Checksummed)
-		full := mode == catalog.ReadBackAlways || !tells || mode == catalog.ReadBackDaily && r.due(ctx, s)
-		r.proofs = append(r.proofs, catalog.SinkReadBack{Sink: s.Name, Mode: mode, Full: full})
+	ctx, cancel := context.WithTimeout(ctx, planTimeout)
+	defer cancel()
+	r.proofs = make([]catalog.SinkReadBack, len(r.Sinks))
+	var wg sync.WaitGroup
+	for i, s := range r.Sinks {
+		wg.Go(func() {
+			mode := cmp.Or(r.ReadBack[s.Name], catalog.ReadBackAlways)
+			_, tells := s.Sink.(sinks.Checksummed)
+			full := true
+			switch mode {
+			case catalog.ReadBackDaily:
+				full = !tells || r.due(ctx, s)
+			case catalog.ReadBackChecksum:
+				full = !tells
+			}
+			r.proofs[i] = catalog.SinkReadBack{Sink: s.Name, Mode: mode, Full: full}
+		})
 	}
+	wg.Wait()
 }
 
 // due reports whether a sink is to be read back in full that is so once a day: it was not yet today, or something went wrong since. What

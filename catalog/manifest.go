@@ -3,6 +3,7 @@ package catalog
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -270,6 +271,7 @@ func (m *Manifest) check() error {
 		{m.Sealed.Size > 0 && isSHA256(m.Sealed.SHA256), "sealed"},
 		{m.Sealed.HeaderSHA256 == "" || isSHA256(m.Sealed.HeaderSHA256), "sealed.header_sha256"},
 		{m.Alone == nil || !m.Alone.Finished.IsZero() && m.Alone.LiveKeys >= 0, "alone"},
+		{!slices.ContainsFunc(m.Certificates, Certificate.impossible), "certificates"},
 		{m.RecipientsChanged == nil || validID(m.RecipientsChanged.Since), "recipients_changed"},
 	} {
 		if !c.ok {

@@ -215,6 +215,7 @@ func TestManifestsThatCannotBeActedOnAreRefused(t *testing.T) {
 		"previous is itself": {`"previous":{"id":"20261120T143500Z-r123000-aaaaaa"`, `"previous":{"id":"20261120T145000Z-r123456-7f3a9c"`, ErrDamaged},
 		"hash too large":     {`"hash":4000000000`, `"hash":4300000000`, ErrDamaged},
 		"etcd id":            {`"cdf818194e3a8c32"`, `"0xcdf818194e3a8c3"`, ErrDamaged},
+		"certificate":        {`"not_after":"2027-01-02T03:04:05Z"`, `"not_after":"9999-12-31T23:59:59-01:00"`, ErrDamaged},
 		"two values":         {"}\n", "}{}\n", ErrDamaged},
 		"two lines":          {"}\n", "}\n{}\n", ErrDamaged},
 		"no newline":         {"}\n", "}", ErrDamaged},

@@ -28,7 +28,9 @@ const certificates = "--cacert=/PATH/TO/ca.crt --cert=/PATH/TO/client.crt --key=
 func (t Tools) etcdctl(endpoints []string, args ...string) string {
 	words := append([]string{"etcdctl"}, t.Etcdctl...)
 	secured := slices.ContainsFunc(endpoints, func(e string) bool { return strings.HasPrefix(e, "https://") })
-	given := slices.ContainsFunc(t.Etcdctl, func(flag string) bool { return strings.HasPrefix(flag, "--cacert=") || strings.HasPrefix(flag, "--cert=") })
+	given := slices.ContainsFunc(t.Etcdctl, func(flag string) bool {
+		return strings.HasPrefix(flag, "--cacert=") || strings.HasPrefix(flag, "--cert=")
+	})
 	if secured && t.untried && !given {
 		words = append(words, strings.Fields(certificates)...)
 	}

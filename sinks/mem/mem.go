@@ -47,12 +47,13 @@ func (s *Sink) Put(ctx context.Context, key string, body io.ReaderAt, size int64
 	if err != nil {
 		return s.fail("put", key, err)
 	}
+	o := object{data: data, sum: sha256.Sum256(data), put: time.Now()}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if _, ok := s.objects[key]; ok {
 		return s.fail("put", key, sinks.Because("the object exists already", fs.ErrExist))
 	}
-	s.objects[key] = object{data: data, sum: sha256.Sum256(data), put: time.Now()}
+	s.objects[key] = o
 	return nil
 }
 
