@@ -223,6 +223,8 @@ func TestObserveRefusesWhatCannotBeRightBeforeItListens(t *testing.T) {
 		"keys that are missing":  {[]string{"observe", "--config", keyless}, 2, `cluster "a" and 1 more`},
 		"a port that is taken":   {[]string{"observe", "--config", good, "--listen", port}, 1, "another process has this port"},
 		"an address of others":   {[]string{"observe", "--config", good, "--listen", "192.0.2.1:9870"}, 1, "name an address of this machine"},
+		"no schedule at all":     {[]string{"observe", "--config", config("sixty", "clusters: [{name: a, sinks: [s], schedule: \"61 * * * *\"}]\nsinks: {s: {url: \"file://"+dir+"\"}}\n")}, 2, `cluster "a", backup: schedule "61`},
+		"no name of a cluster":   {[]string{"observe", "--config", config("slash", "clusters: [{name: .., sinks: [s]}]\nsinks: {s: {url: \"file://"+dir+"\"}}\n")}, 2, `cluster ".."`},
 		"a retention of nothing": {[]string{"observe", "--config", config("floor", "clusters: [{name: a, sinks: [s], retention: {last: -1}}]\nsinks: {s: {url: \"file://"+dir+"\"}}\n")}, 2, "is negative"},
 	} {
 		if r := lifeboat(t, c.args...); r.code != c.code || !strings.Contains(r.stderr, c.says) {
