@@ -220,12 +220,11 @@ func (p *pod) wants(t *testing.T, reason, kind string, inMessage ...string) {
 // yamlBlocks are the documents of a page's YAML blocks, as JSON.
 func yamlBlocks(t *testing.T, page string) (documents []string) {
 	t.Helper()
-	for i, block := range strings.Split(readFile(t, filepath.Join("..", page)), "```yaml\n") {
-		if i == 0 {
+	for _, b := range blocks(t, page) {
+		if b.lang != "yaml" {
 			continue
 		}
-		block, _, _ = strings.Cut(block, "```")
-		for document := range strings.SplitSeq(block, "\n---\n") {
+		for document := range strings.SplitSeq(b.text, "---\n") {
 			var value map[string]any
 			if err := yaml.Unmarshal([]byte(document), &value); err != nil {
 				t.Fatal(err)
