@@ -157,7 +157,8 @@ func (i ociImage) attached(t *testing.T, d, subject descriptor) []byte {
 	const kind = "application/vnd.cyclonedx+json"
 	var m imageManifest
 	i.blob(t, d, &m)
-	if d.Platform.OS != "unknown" || m.ArtifactType != kind || m.Subject == nil || m.Subject.Digest != subject.Digest || len(m.Layers) != 1 || m.Layers[0].MediaType != kind {
+	if d.Platform.OS != "unknown" || m.ArtifactType != kind || m.Subject == nil || m.Subject.Digest != subject.Digest ||
+		len(m.Layers) != 1 || m.Layers[0].MediaType != kind {
 		t.Fatalf("the bill of materials is attached as %+v in %+v", m, d)
 	}
 	return i.blob(t, m.Layers[0], nil)
@@ -245,7 +246,8 @@ func checkBOM(t *testing.T, program, bom []byte) {
 		t.Errorf("the bill of materials has %d modules, the program %d:\n%q\n%q", len(purls), len(want), purls, want)
 	}
 	c := got.Metadata.Component
-	if got.BOMFormat != "CycloneDX" || c.Name != "lifeboat" || c.Version != imageVersion || len(c.Hashes) != 1 || c.Hashes[0].Content != fmt.Sprintf("%x", sha256.Sum256(program)) {
+	if got.BOMFormat != "CycloneDX" || c.Name != "lifeboat" || c.Version != imageVersion ||
+		len(c.Hashes) != 1 || c.Hashes[0].Content != fmt.Sprintf("%x", sha256.Sum256(program)) {
 		t.Errorf("the bill of materials is of %+v", got.Metadata)
 	}
 }

@@ -29,7 +29,10 @@ func TestAnEventIsCalledByHowItEnded(t *testing.T) {
 	}{
 		{t.Context(), "backup", eventFacts{facts: []string{"id, in 2 of 2 sinks"}}, nil, "BackupCommitted", "cluster prod: id, in 2 of 2 sinks"},
 		{t.Context(), "backup", eventFacts{suspect: true}, nil, "BackupSuspect", "cluster prod: done"},
-		{t.Context(), "backup", eventFacts{facts: []string{"id"}}, &partlyDone{"missing in one", "mend it", nil}, "BackupPartlyDone", "cluster prod: id; missing in one; hint: mend it"},
+		{
+			t.Context(), "backup", eventFacts{facts: []string{"id"}}, &partlyDone{"missing in one", "mend it", nil},
+			"BackupPartlyDone", "cluster prod: id; missing in one; hint: mend it",
+		},
 		{t.Context(), "backup", eventFacts{}, &usageError{"this\nis\x1bwrong", "write that"}, "BackupFailed", `cluster prod: this; is\x1bwrong; hint: write that`},
 		{interruptedNow, "backup", eventFacts{}, interrupted{syscall.SIGTERM}, "BackupInterrupted", "cluster prod: interrupted by terminated"},
 		{t.Context(), "verify", eventFacts{}, nil, "VerifyPassed", "cluster prod: done"},

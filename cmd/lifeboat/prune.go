@@ -48,7 +48,9 @@ EXIT STATUS
   5 a sink could not be read, or none of it removed; 9 a newer version's backups are here; 130/143 interrupted`,
 		Args:        cobra.NoArgs,
 		Annotations: map[string]string{onInterrupt: "each backup is there whole, or not at all; what is left of one is collected by a later prune"},
-		RunE:        func(cmd *cobra.Command, _ []string) error { return f.told(g, cmd, "prune", func() error { return f.run(g, cmd) }) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return f.told(g, cmd, "prune", func() error { return f.run(g, cmd) })
+		},
 	}
 	f.everywhere(cmd)
 	f.storage(cmd)

@@ -14,10 +14,11 @@ import (
 	"unicode/utf8"
 )
 
-// What the API server takes at most: of a note, and of the name of who reports, in bytes.
+// What the API server takes at most: of a note, and of the name of who reports, in bytes; the rest is ours.
 const (
 	longestNote     = 1024
 	longestInstance = 128
+	longestPrefix   = 200 // of a name, less than it takes
 	longestAnswer   = 64 << 10
 )
 
@@ -112,7 +113,7 @@ func (p *Pod) object(e Event) object {
 	if p.job.Name != "" {
 		o.Regarding, o.Related = p.job, &p.pod
 	}
-	o.Metadata = map[string]string{"generateName": o.Regarding.Name + ".", "namespace": p.namespace}
+	o.Metadata = map[string]string{"generateName": cut(o.Regarding.Name, longestPrefix, "") + "-", "namespace": p.namespace}
 	if e.Warning {
 		o.Type = "Warning"
 	}
