@@ -27,6 +27,7 @@ func TestEveryPodHasOnlyWhatItsRoleNeeds(t *testing.T) {
 		"rehearse":    "verifier: identity second-site signing verifier",
 		"prune":       "pruner: pruner second-site",
 		"doctor":      "observer: etcd-client etcd-root observer second-site",
+		"observe":     "observer: observer second-site",
 	} {
 		if got[component] != want {
 			t.Errorf("%s is\n%q, want\n%q", component, got[component], want)
@@ -55,7 +56,7 @@ func TestAClustersPodsHaveOnlyItsOwnSecrets(t *testing.T) {
 	}
 }
 
-// TestOnlyWhatTalksToEtcdRunsOnTheControlPlane as root and in the node's network; everything else is as restricted as ever.
+// TestOnlyWhatTalksToEtcdRunsOnTheControlPlane, as root and in the node's network; everything else is as restricted as ever.
 func TestOnlyWhatTalksToEtcdRunsOnTheControlPlane(t *testing.T) {
 	t.Parallel()
 	talks := map[string]bool{"backup": true, "cross-check": true, "doctor": true}
@@ -73,7 +74,7 @@ func TestOnlyWhatTalksToEtcdRunsOnTheControlPlane(t *testing.T) {
 			t.Errorf("%s is\n%s", o.component(), o.text)
 		}
 	}
-	if pods != 5 {
+	if pods != 6 {
 		t.Errorf("%d pods", pods)
 	}
 }
