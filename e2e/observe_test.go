@@ -31,7 +31,7 @@ func newObserved(t *testing.T) *observed {
 		t.Fatal(err)
 	}
 	o.write(t, "{name: other, sinks: [second]}")
-	o.s = follow(t, o.restorer.Env, "observe", "--config", o.config, "--listen", "127.0.0.1:0", "--interval", "1s")
+	o.s = launch(t, o.restorer.Env, "observe", "--config", o.config, "--listen", "127.0.0.1:0", "--interval", "1s")
 	return o
 }
 
@@ -206,7 +206,7 @@ func TestObserveRefusesWhatCannotBeRightBeforeItListens(t *testing.T) {
 	good := config("good", "clusters: [{name: a, sinks: [s]}]\nsinks: {s: {url: \"file://"+dir+"\"}}\n")
 	keyless := config("keyless", "clusters: [{name: a, sinks: [s]}, {name: b, sinks: [s]}]\nsinks: {s: {url: \"file://"+dir+"\"}}\nsigning: {trusted-keys-file: nowhere}\n")
 	port := fmt.Sprint("127.0.0.1:", lab.FreePorts(t, 1)[0])
-	taken := follow(t, nil, "observe", "--config", good, "--listen", port)
+	taken := launch(t, nil, "observe", "--config", good, "--listen", port)
 	taken.until(t, 1, "msg=listening")
 	for name, c := range map[string]struct {
 		args []string

@@ -28,17 +28,18 @@ type service struct {
 
 func serve(t testing.TB, args ...string) *service {
 	t.Helper()
-	return follow(t, nil, append([]string{"run"}, args...)...)
+	return launch(t, nil, append([]string{"run"}, args...)...)
 }
 
-// follow starts any command of lifeboat, with more environment, and reads its log.
-func follow(t testing.TB, env []string, args ...string) *service {
+// launch starts a command that goes on until it is told to end, with more environment.
+func launch(t testing.TB, env []string, args ...string) *service {
 	t.Helper()
 	cmd := exec.Command(filepath.Join(built, "lifeboat"), args...)
 	cmd.Env = append(os.Environ(), env...)
 	return attend(t, cmd)
 }
 
+// attend starts a command of lifeboat and reads its log.
 func attend(t testing.TB, cmd *exec.Cmd) *service {
 	t.Helper()
 	s := &service{cmd: cmd, gone: make(chan struct{}), more: make(chan struct{})}

@@ -117,15 +117,6 @@ func (j Job) Begins(now time.Time) time.Time {
 // wallClock is the time without the monotonic clock, which stands still while a machine sleeps.
 func wallClock() time.Time { return time.Now().Round(0) }
 
-// Next is when the job begins for its first slot after t; the zero time if there is none.
-func (j Job) Next(t time.Time) time.Time {
-	slot := j.Schedule.Next(t)
-	if slot.IsZero() {
-		return slot
-	}
-	return j.due(slot)
-}
-
 // due is when the job of a slot begins: up to Jitter later, but never so late that the next slot is nearer. It is the same in every process, and
 // jobs with the same schedule are spread evenly.
 func (j Job) due(slot time.Time) time.Time {

@@ -59,7 +59,7 @@ func (s *service) preview(ctx context.Context) error {
 func upcoming(jobs []scheduler.Job, now time.Time) []plannedJSON {
 	all := []plannedJSON{}
 	for _, j := range jobs {
-		all = append(all, plannedJSON{j.Cluster, j.Name, j.Schedule.Text(), j.Schedule.Zone(), j.Next(now).UTC().Truncate(time.Second), j.Timeout.Seconds()})
+		all = append(all, plannedJSON{j.Cluster, j.Name, j.Schedule.Text(), j.Schedule.Zone(), j.Begins(now).UTC().Truncate(time.Second), j.Timeout.Seconds()})
 	}
 	slices.SortStableFunc(all, func(a, b plannedJSON) int { return a.Next.Compare(b.Next) })
 	return all
