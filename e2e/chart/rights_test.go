@@ -1,6 +1,7 @@
 package chart
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -27,6 +28,7 @@ func TestEveryPodHasOnlyWhatItsRoleNeeds(t *testing.T) {
 		"rehearse":    "verifier: identity second-site signing verifier",
 		"prune":       "pruner: pruner second-site",
 		"doctor":      "observer: etcd-client etcd-root observer second-site",
+		"observe":     "observer: observer second-site",
 	} {
 		if got[component] != want {
 			t.Errorf("%s is\n%q, want\n%q", component, got[component], want)
@@ -55,7 +57,7 @@ func TestAClustersPodsHaveOnlyItsOwnSecrets(t *testing.T) {
 	}
 }
 
-// TestOnlyWhatTalksToEtcdRunsOnTheControlPlane as root and in the node's network; everything else is as restricted as ever.
+// TestOnlyWhatTalksToEtcdRunsOnTheControlPlane, as root and in the node's network; everything else is as restricted as ever.
 func TestOnlyWhatTalksToEtcdRunsOnTheControlPlane(t *testing.T) {
 	t.Parallel()
 	talks := map[string]bool{"backup": true, "cross-check": true, "doctor": true}
@@ -73,7 +75,23 @@ func TestOnlyWhatTalksToEtcdRunsOnTheControlPlane(t *testing.T) {
 			t.Errorf("%s is\n%s", o.component(), o.text)
 		}
 	}
-	if pods != 5 {
+	if pods != 6 {
 		t.Errorf("%d pods", pods)
+	}
+}
+
+// TestOnlyWhoMakesEventsHasAToken where Events are wanted: the observer and doctor have nothing to do with the API server.
+func TestOnlyWhoMakesEventsHasAToken(t *testing.T) {
+	t.Parallel()
+	for variant, want := range map[string]string{"clusters": "backup cross-check prune verify", "service": "service", "minimal": ""} {
+		with := map[string]bool{}
+		for _, o := range rendered(t, "--values", variants(t)[variant]) {
+			if pod := o.pod(); pod != nil && *pod.AutomountToken {
+				with[o.component()] = true
+			}
+		}
+		if got := strings.Join(slices.Sorted(maps.Keys(with)), " "); got != want {
+			t.Errorf("of %s these have a token: %q", variant, got)
+		}
 	}
 }
