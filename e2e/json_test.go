@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"encoding/json"
+	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
@@ -187,6 +188,11 @@ func jsonOutputs(t *testing.T) map[string][]string {
 		t.Fatal(err)
 	}
 	run("list", 0, reading...)
+	site := newSite(t)
+	for schedule, code := range map[string]int{"@daily": 0, "@sometimes": 2} {
+		site.configure(t, [3]string{"prod", c.Endpoints()[0], fmt.Sprintf("schedule: %q, timeout: 1h, tls: {ca: %s, cert: %s, key: %s}", schedule, c.CAFile, c.CertFile, c.KeyFile)})
+		run("run --check", code, "--config", site.config, "-o", "json")
+	}
 	lifeboat(t, "hold", "latest", "--reason", "audit", "--signing-key-file", signer, "--sink", "file://"+first, "--trusted-keys-file", signer+".pub").must(t, 0)
 	run("status", 0, reading...)
 	run("doctor", 0, append(slices.Clone(reading), etcdFlags(c)...)...)

@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// service is a running `lifeboat run` whose log is read as it comes.
+// service is a running `lifeboat run` or `lifeboat observe` whose log is read as it comes.
 type service struct {
 	cmd  *exec.Cmd
 	gone chan struct{}
@@ -28,14 +28,21 @@ type service struct {
 
 func serve(t testing.TB, args ...string) *service {
 	t.Helper()
-	return follow(t, nil, append([]string{"run"}, args...)...)
+	return launch(t, nil, append([]string{"run"}, args...)...)
 }
 
-// follow starts any command of lifeboat, with more environment, and reads its log.
-func follow(t testing.TB, env []string, args ...string) *service {
+// launch starts a command that goes on until it is told to end, with more environment.
+func launch(t testing.TB, env []string, args ...string) *service {
 	t.Helper()
-	s := &service{cmd: exec.Command(filepath.Join(built, "lifeboat"), args...), gone: make(chan struct{}), more: make(chan struct{})}
-	s.cmd.Env = append(os.Environ(), env...)
+	cmd := exec.Command(filepath.Join(built, "lifeboat"), args...)
+	cmd.Env = append(os.Environ(), env...)
+	return attend(t, cmd)
+}
+
+// attend starts a command of lifeboat and reads its log.
+func attend(t testing.TB, cmd *exec.Cmd) *service {
+	t.Helper()
+	s := &service{cmd: cmd, gone: make(chan struct{}), more: make(chan struct{})}
 	stderr, err := s.cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -58,7 +65,7 @@ func follow(t testing.TB, env []string, args ...string) *service {
 		_ = s.cmd.Process.Kill()
 		<-s.gone
 		if t.Failed() {
-			t.Logf("the log of lifeboat %s:\n%s", args[0], s.text())
+			t.Logf("the log of lifeboat %s:\n%s", cmd.Args[1], s.text())
 		}
 	})
 	return s
@@ -87,7 +94,7 @@ func (s *service) until(t testing.TB, nth int, patterns ...string) string {
 		select {
 		case <-more:
 		case <-s.gone:
-			t.Fatalf("lifeboat run ended before %d lines had %q", nth, patterns)
+			t.Fatalf("lifeboat ended before %d lines had %q", nth, patterns)
 		case <-deadline:
 			t.Fatalf("waited long enough for %d lines with %q", nth, patterns)
 		}

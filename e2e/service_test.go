@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/lifeboat-dr/lifeboat/e2e/lab"
 	"github.com/lifeboat-dr/lifeboat/internal/kubedata"
@@ -34,11 +35,16 @@ func TestServiceDoesEveryJobOfEveryCluster(t *testing.T) {
 	heart := fmt.Sprintf("heartbeat: {success: %s/good, fail: %s/bad}", watcher.URL, watcher.URL)
 	jobs := `verify: {schedule: "0 3 * * *", sample: 10%}, rehearse: {schedule: "0 4 1 1 *", members: 1}`
 	one := [3]string{"first", first.Endpoints()[0], `schedule: "@every 2s", prune: {schedule: "@every 3s"}, retention: {last: 2, floor: 1}, ` + jobs + ", " + heart}
-	two := [3]string{"gone", "http://127.0.0.1:1", `schedule: "@every 2s", ` + heart}
+	two := [3]string{"gone", "http://127.0.0.1:1", `schedule: "@every 2s", cross-check: {schedule: "@yearly"}, ` + heart}
 	site.configure(t, one, two)
 
 	s := serve(t, "--config", site.config, "--parallel", "3")
 	s.until(t, 2, `msg="job failed"`, `cluster=gone job=backup`, `outcome="etcd unreachable, unhealthy or forbidden" code=4`, `hint=`)
+	failed := s.until(t, 1, `msg="job failed"`, `cluster=gone job=cross-check`, `code=4`) // which may pass: it is not left alone for a year
+	next, err := time.Parse(time.RFC3339, regexp.MustCompile(`next=(\S+)`).FindStringSubmatch(failed)[1])
+	if err != nil || time.Until(next) > 2*time.Minute {
+		t.Errorf("it is not tried again soon: %s, %v", failed, err)
+	}
 	s.until(t, 1, `msg="job done"`, `cluster=first job=verify`)
 	s.until(t, 1, `msg="job done"`, `cluster=first job=rehearse`)
 	s.until(t, 8, `msg="job done"`, `cluster=first job=backup`, `code=0`)

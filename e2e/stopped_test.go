@@ -131,11 +131,11 @@ encryption: {recipients-file: %s, identity: [%s]}
 }
 
 func (b *berth) backUp(t *testing.T) *service {
-	return follow(t, []string{"TMPDIR=" + b.work}, "backup", "--cluster", "a", "--config", b.config)
+	return launch(t, []string{"TMPDIR=" + b.work}, "backup", "--cluster", "a", "--config", b.config)
 }
 
 func (b *berth) serve(t *testing.T) *service {
-	return follow(t, []string{"TMPDIR=" + b.work}, "run", "--config", b.config, "--grace", b.grace)
+	return launch(t, []string{"TMPDIR=" + b.work}, "run", "--config", b.config, "--grace", b.grace)
 }
 
 // course is when the lines of a log came, first and last of all the beginning and the end.

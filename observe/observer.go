@@ -75,6 +75,9 @@ func (o *Observer) Replace(targets []Target) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	before := o.clusters
+	if len(before) > 0 {
+		o.everyTried()
+	}
 	o.clusters = make(map[string]*watched, len(targets))
 	for _, t := range targets {
 		w := before[t.Cluster]
@@ -104,6 +107,11 @@ func (o *Observer) Again(cluster string) {
 func (o *Observer) Ready() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	return o.everyTried()
+}
+
+// everyTried is for whoever holds the lock.
+func (o *Observer) everyTried() bool {
 	for _, w := range o.clusters {
 		if o.ready {
 			break

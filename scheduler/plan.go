@@ -22,7 +22,7 @@ const (
 type plan struct {
 	Options
 	entries  map[jobID]*entry
-	upcoming queue    // by when they begin
+	upcoming queue    // by when they begin, or are tried again
 	waiting  []*entry // those whose time has come, in the order they will begin
 	running  map[string]*running
 	finished chan *running
@@ -38,6 +38,9 @@ type entry struct {
 	rank, order int // its place among the jobs of its cluster, and among all
 
 	slot, begins time.Time // the slot to come, and when its job begins
+
+	tried        int       // how often the job ran for its last slot
+	first, again time.Time // when it did so first, and when it is tried again; zero for not at all
 
 	missed time.Time // while it waits: the first slot it waits for, zero for one from before the start
 	since  time.Time // while it waits: when it was to begin
@@ -97,7 +100,7 @@ func (p *plan) rest(now time.Time) time.Duration {
 	if len(p.upcoming) == 0 {
 		return lookEvery
 	}
-	return min(max(p.upcoming[0].begins.Sub(now), 0), lookEvery)
+	return min(max(p.upcoming[0].next().Sub(now), 0), lookEvery)
 }
 
 // replace makes jobs the set of what is planned.
@@ -131,8 +134,9 @@ func (p *plan) replace(jobs []Job, now time.Time) {
 	heap.Init(&p.upcoming)
 }
 
-// plan finds the slot after now.
+// plan finds the slot after now. What is to be tried again for another is done with.
 func (e *entry) plan(now time.Time) {
+	e.tried, e.again = 0, time.Time{}
 	if e.slot = e.Schedule.Next(now); !e.slot.IsZero() {
 		e.begins = e.due(e.slot)
 	}
@@ -147,8 +151,14 @@ func (p *plan) look(now time.Time) {
 		heap.Init(&p.upcoming)
 	}
 	p.looked = now
-	for len(p.upcoming) > 0 && !p.upcoming[0].begins.After(now) {
+	for len(p.upcoming) > 0 && !p.upcoming[0].next().After(now) {
 		e := p.upcoming[0]
+		if at := e.again; !at.IsZero() && e.begins.After(now) {
+			e.again = time.Time{}
+			p.wait(e, e.missed, at, false)
+			heap.Fix(&p.upcoming, 0)
+			continue
+		}
 		p.wait(e, e.slot, e.begins, false)
 		e.plan(now)
 		if e.slot.IsZero() {
@@ -212,6 +222,7 @@ func (p *plan) start(ctx context.Context, e *entry, now time.Time) {
 		e.plan(now)
 		heap.Init(&p.upcoming)
 	}
+	r.Try = e.tries(now)
 	job, ask := e.Job, e.Last != nil && (e.ask || r.Waited > onTime)
 	go func() {
 		r.do(ctx, job, ask)
@@ -247,7 +258,8 @@ func (p *plan) end(r *running) {
 	r.cancel(nil)
 	delete(p.running, r.Cluster)
 	if e := r.entry; p.entries[jobID{e.Cluster, e.Name}] == e && !e.slot.IsZero() {
-		r.Next = e.begins
+		p.tryAgain(e, r.Err, wallClock())
+		r.Next = e.next()
 		if slices.Contains(p.waiting, e) {
 			r.Next = e.since
 		}
@@ -259,7 +271,7 @@ func (p *plan) end(r *running) {
 type queue []*entry
 
 func (q queue) Len() int           { return len(q) }
-func (q queue) Less(i, j int) bool { return q[i].begins.Before(q[j].begins) }
+func (q queue) Less(i, j int) bool { return q[i].next().Before(q[j].next()) }
 func (q queue) Swap(i, j int)      { q[i], q[j] = q[j], q[i] }
 
 // Push implements [heap.Interface].

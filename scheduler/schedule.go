@@ -72,6 +72,9 @@ func orNotCron(err error) error {
 // String returns the schedule as it was written, with its time zone.
 func (s Schedule) String() string { return s.text + " " + s.zone.String() }
 
+// Text returns the schedule as it was written, without its time zone.
+func (s Schedule) Text() string { return s.text }
+
 // Zone returns the name of the time zone.
 func (s Schedule) Zone() string { return s.zone.String() }
 

@@ -1,9 +1,11 @@
 package scheduler_test
 
 import (
+	"context"
 	"strconv"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/lifeboat-dr/lifeboat/scheduler"
@@ -164,4 +166,44 @@ func TestWhatIsNoScheduleIsRefused(t *testing.T) {
 			t.Errorf("%q is %s, %v; want an error with %q", text, s, err, says)
 		}
 	}
+}
+
+func TestTheLongestTimeBetweenTwoSlots(t *testing.T) {
+	t.Parallel()
+	from := time.Date(2026, 11, 26, 12, 0, 0, 0, time.UTC)
+	for spec, want := range map[string]time.Duration{
+		"*/15 * * * *": 15 * time.Minute, "@every 90m": 90 * time.Minute, "@hourly": time.Hour, "0 3 * * *": 25 * time.Hour, "0 3 * * 0": 7*24*time.Hour + time.Hour,
+		"0 0 1 * *": 31*24*time.Hour + time.Hour, "@yearly": 365 * 24 * time.Hour, "0 0 29 2 *": 1461 * 24 * time.Hour, "*/5 8-18 * * 1-5": 62*time.Hour + 5*time.Minute,
+	} {
+		if got := schedule(t, spec, "Europe/Berlin").Longest(from); got != want {
+			t.Errorf("%s: %s instead of %s", spec, got, want)
+		}
+	}
+	if got := (scheduler.Schedule{}).Longest(from); got != 0 {
+		t.Errorf("without a schedule it is %s", got)
+	}
+	j := scheduler.Job{Cluster: "a", Name: "backup", Schedule: schedule(t, "0 * * * *", ""), Jitter: time.Minute}
+	if at := j.Begins(from); at.Before(from.Add(time.Hour)) || at.After(from.Add(time.Hour+time.Minute)) || !(scheduler.Job{}).Begins(from).IsZero() {
+		t.Errorf("it begins at %s", at)
+	}
+}
+
+func TestALoopThatGoesRoundIsSeenToDoSo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := scheduler.New(scheduler.Options{})
+		if !s.Turned().IsZero() {
+			t.Error("it goes round before it runs")
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan struct{})
+		go func() { s.Run(ctx, nil); close(ended) }()
+		for range 100 {
+			time.Sleep(97 * time.Second)
+			if still := time.Since(s.Turned()); still > time.Minute {
+				t.Fatalf("it stood still for %s", still)
+			}
+		}
+		stop()
+		<-ended
+	})
 }

@@ -3,7 +3,7 @@
 //
 // It refuses to run a job twice for one slot, to run more than one job for all the slots that passed while it could not, and to forget a slot
 // because it was busy. It knows nothing of what jobs do, keeps nothing on a disk, and takes the time from package time only, so that a test can
-// live through a year of it.
+// live through a year of it. A job that fails is tried again for its slot where the job says that this may help.
 package scheduler
 
 import (
@@ -29,6 +29,9 @@ type Job struct {
 	// Last tells when the newest success began, whoever had it; zero if there was none. It is asked before a job that may be late runs; ok is
 	// false where nobody can say, and then it runs. A nil Last says that nothing tells: then no slot from before the start is made up for.
 	Last func(ctx context.Context) (began time.Time, ok bool)
+	// Again tells by the error of a run whether the job may succeed without anybody's doing, so that it is tried again after a minute, after two more,
+	// four more and so on up to an hour, as long as that is in the first half of the way to its next slot. A nil Again says no.
+	Again func(err error) bool
 }
 
 // TimeoutError is the cause of a context that a job's Timeout ended.
@@ -41,6 +44,7 @@ type Event struct {
 	Cluster string
 	Job     string
 	Slot    time.Time     // the first slot that it was for; zero for one from before the start
+	Try     int           // 1; more where it was tried again for this slot
 	Waited  time.Duration // how much later than it was to begin it began
 	Took    time.Duration
 	Fresh   bool      // it was not run: Last told of a success for the newest slot

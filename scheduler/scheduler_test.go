@@ -48,13 +48,21 @@ func (d *diary) job(cluster, name, spec string, takes time.Duration) scheduler.J
 	}}
 }
 
+// nth tells of every try but the first that it is another.
+func nth(try int) string {
+	if try == 1 {
+		return ""
+	}
+	return fmt.Sprintf(" (%d)", try)
+}
+
 func (d *diary) ended(e scheduler.Event) {
 	switch {
 	case e.Fresh:
 		d.note("%s/%s is fresh", e.Cluster, e.Job)
 	case e.Err != nil:
 		text, _, _ := strings.Cut(e.Err.Error(), "\n")
-		d.note("%s/%s failed: %s", e.Cluster, e.Job, text)
+		d.note("%s/%s failed%s: %s", e.Cluster, e.Job, nth(e.Try), text)
 	}
 }
 

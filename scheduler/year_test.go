@@ -2,6 +2,7 @@ package scheduler_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -18,8 +19,8 @@ const (
 	parallel = 6
 )
 
-// TestAYearOfAHundredClusters lives through a year with changes of the clock, restarts, outages and jobs that take hours. Every slot is served once,
-// or made up for once as soon as nothing was in its way; never do two jobs of a cluster run at once, nor more than the bound.
+// TestAYearOfAHundredClusters lives through a year with changes of the clock, restarts, outages, jobs that take hours and jobs that fail. Every slot is
+// served once, or made up for once as soon as nothing was in its way; what fails for a while is tried again when it should be, and only that; never do two jobs of a cluster run at once, nor more than the bound.
 func TestAYearOfAHundredClusters(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -50,17 +51,27 @@ type world struct {
 	patient   []span                 // when it was reached for all that is not urgent
 	others    int                    // of those that run
 	down      []span
-	now       map[string]bool // clusters for which a job runs
+	now       map[string]bool      // clusters for which a job runs
+	ill       map[string]time.Time // until when every job of a cluster fails
+	attempts  map[string][]attempt // by job
 	fresh     int
 	abandoned int
+	again     int // tries after the first
 }
 
 type span struct{ from, to time.Time }
 
+// attempt is a run, and how it ended.
+type attempt struct {
+	span
+	err error
+}
+
 func newWorld(t *testing.T) *world {
 	w := &world{
 		t: t, random: rand.New(rand.NewPCG(2026, 5)), specs: map[string]string{}, successes: map[string]time.Time{},
-		runs: map[string][]time.Time{}, busy: map[string][]span{}, now: map[string]bool{},
+		runs: map[string][]time.Time{}, busy: map[string][]span{}, now: map[string]bool{}, ill: map[string]time.Time{},
+		attempts: map[string][]attempt{},
 	}
 	for i := range clusters {
 		cluster, zone := fmt.Sprintf("c%02d", i), zones()[i%len(zones())]
@@ -80,7 +91,7 @@ func (w *world) add(cluster, name, zone, spec string, jitter time.Duration) {
 	id := cluster + "/" + name
 	w.specs[id] = spec
 	j := scheduler.Job{
-		Cluster: cluster, Name: name, Schedule: schedule(w.t, spec, zone), Jitter: jitter, Urgent: name == "backup",
+		Cluster: cluster, Name: name, Schedule: schedule(w.t, spec, zone), Jitter: jitter, Urgent: name == "backup", Again: passing,
 		Run: func(ctx context.Context) error { return w.work(ctx, cluster, id, name == "backup") },
 	}
 	if name != "prune" {
@@ -119,9 +130,9 @@ func (w *world) work(ctx context.Context, cluster, id string, urgent bool) error
 	if w.random.IntN(1000) == 0 {
 		takes = time.Duration(w.random.Int64N(int64(9 * time.Hour)))
 	}
+	err := w.luck(cluster, began)
 	w.mu.Unlock()
 
-	err := error(nil)
 	select {
 	case <-time.After(takes):
 	case <-ctx.Done():
@@ -141,11 +152,28 @@ func (w *world) work(ctx context.Context, cluster, id string, urgent bool) error
 	}
 	delete(w.now, cluster)
 	w.busy[cluster] = append(w.busy[cluster], span{began, time.Now()})
+	w.attempts[id] = append(w.attempts[id], attempt{span{began, time.Now()}, err})
 	if err == nil {
 		w.successes[id] = began
 		w.runs[id] = append(w.runs[id], began)
 	}
 	return err
+}
+
+var errLasting = errors.New("no key opens it")
+
+// luck is how a run will end: now and then a cluster cannot be reached for a while, and now and then something is wrong that only a person mends.
+func (w *world) luck(cluster string, now time.Time) error {
+	switch {
+	case now.Before(w.ill[cluster]):
+		return errPassing
+	case w.random.IntN(400) == 0:
+		w.ill[cluster] = now.Add(time.Duration(w.random.ExpFloat64() * float64(20*time.Minute)))
+		return errPassing
+	case w.random.IntN(2000) == 0:
+		return errLasting
+	}
+	return nil
 }
 
 // live runs the service for so long, and then ends it with a grace period that is too short for slow jobs.
@@ -171,7 +199,7 @@ func (w *world) beDown(long time.Duration) {
 func (w *world) judge(began, ends time.Time) {
 	walls := map[string]wall{}
 	for _, zone := range zones() {
-		walls[zone] = watchWall(w.t, zone, began, ends)
+		walls[zone] = watchWall(w.t, zone, began, ends.AddDate(0, 2, 0)) // the last life goes on beyond the year
 	}
 	served, late, obstacles := 0, 0, map[string][]span{}
 	for cluster, busy := range w.busy {
@@ -184,12 +212,17 @@ func (w *world) judge(began, ends time.Time) {
 			in += "/patient"
 		}
 		slots, runs := walls[j.Schedule.Zone()].slots(w.specs[id]), w.runs[id]
+		inTheWay := merged(slices.Concat(obstacles[in], w.pauses(id, slots, j.Jitter)))
+		w.judgeTries(j, slots)
 		for i := 1; i < len(runs); i++ {
 			if !slices.ContainsFunc(slotsAfter(slots, runs[i-1]), func(s time.Time) bool { return !s.After(runs[i]) }) && runs[i].Before(ends) {
 				w.t.Errorf("%s ran at %s, and again at %s without a slot between", id, runs[i-1], runs[i])
 			}
 		}
 		for _, slot := range slots {
+			if !slot.Before(ends) {
+				break
+			}
 			at, _ := slices.BinarySearchFunc(runs, slot, time.Time.Compare)
 			if at == len(runs) {
 				w.t.Errorf("%s: nothing ran for the slot at %s", id, slot)
@@ -199,13 +232,13 @@ func (w *world) judge(began, ends time.Time) {
 			if runs[at].After(slot.Add(j.Jitter)) {
 				late++
 			}
-			if idle := uncovered(slot.Add(j.Jitter), runs[at], obstacles[in]); idle > time.Second && j.Last != nil {
+			if idle := uncovered(slot.Add(j.Jitter), runs[at], inTheWay); idle > time.Second && j.Last != nil {
 				w.t.Errorf("%s: the slot at %s was served at %s although nothing was in its way for %s", id, slot, runs[at], idle)
 			}
 		}
 	}
-	w.t.Logf("%d slots were served, %d of them late; %d runs were abandoned, %d were spared", served, late, w.abandoned, w.fresh)
-	if served < 300_000 || late == 0 || w.abandoned == 0 || w.fresh == 0 {
+	w.t.Logf("%d slots were served, %d of them late; %d runs were abandoned, %d were spared, %d were tries after a failure", served, late, w.abandoned, w.fresh, w.again)
+	if served < 300_000 || late == 0 || w.abandoned == 0 || w.fresh == 0 || w.again < 500 {
 		w.t.Error("the year was too quiet to say anything")
 	}
 }

@@ -92,7 +92,7 @@ func shortfall(g *global, r *backup.Result) error {
 func takeBackup(ctx context.Context, g *global, o backup.Options) (*backup.Result, error) {
 	bar := newProgress(g.err)
 	defer bar.done()
-	o.Log = loggerTo(bar)
+	o.Log = g.loggerTo(bar)
 	o.Progress = func(p backup.Phase, done, total int64) { bar.at(string(p), done, total) }
 	return backup.Run(ctx, o)
 }

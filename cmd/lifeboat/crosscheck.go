@@ -74,7 +74,7 @@ func (f *verifyFlags) compare(g *global, cmd *cobra.Command) (*crosscheck.Result
 		o.Newest = &e
 	}
 	bar := newProgress(g.err)
-	o.Log = loggerTo(bar)
+	o.Log = g.loggerTo(bar)
 	o.Progress = func(done, total int64) { bar.at("save", done, total) }
 	began := time.Now()
 	result, err := crosscheck.Run(ctx, o)

@@ -17,9 +17,9 @@ func (r *guarding) runIt(ctx context.Context, o backup.Options) error {
 	fmt.Fprintf(r.g.err, "lifeboat: running %s; the way back, should this be the last you read: %s\n", shell.Words(r.target.Args), r.out.Rollback[0].Commands[0])
 	stdout := r.g.out
 	if r.output == "json" {
-		stdout = r.g.err
+		stdout = r.g.foreign()
 	}
-	ended, err := r.target.Run(ctx, r.g.in, stdout, r.g.err)
+	ended, err := r.target.Run(ctx, r.g.in, stdout, r.g.foreign())
 	if err != nil {
 		return r.notRun(err)
 	}

@@ -16,6 +16,9 @@ const (
 	readingInterval = time.Minute
 	// readingLimit bounds one reading. A year of backups takes seconds.
 	readingLimit = 2 * time.Minute
+	// storeLimit is how long is waited for a store that does not answer, and storeRest how long it is then left alone.
+	storeLimit = 20 * time.Second
+	storeRest  = time.Minute
 	// readingParallel is how many clusters are read at once.
 	readingParallel = 8
 )
@@ -31,13 +34,15 @@ type reading struct {
 	file    string
 	config  *configFile
 	cluster *clusterConfig
+	stores  *patience
 }
 
 // readings are those of all clusters.
 func (c *configFile) readings(g *global, file string) (all []reading) {
 	quiet := &global{streams: streams{in: g.in, out: io.Discard, err: io.Discard}, now: g.now} // what is wrong is in the metrics
+	stores := &patience{limit: storeLimit, rest: storeRest}
 	for i := range c.Clusters {
-		all = append(all, reading{quiet, file, c, &c.Clusters[i]})
+		all = append(all, reading{quiet, file, c, &c.Clusters[i], stores})
 	}
 	return all
 }
@@ -115,6 +120,7 @@ func (r reading) read(ctx context.Context) (observe.Facts, error) {
 	if err != nil {
 		return observe.Facts{}, err
 	}
+	b.sinks = r.stores.with(b.sinks)
 	l, err := b.list(ctx, r.g.streams)
 	if err != nil {
 		return observe.Facts{}, err

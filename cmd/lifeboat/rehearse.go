@@ -103,7 +103,7 @@ func (f *rehearseFlags) run(g *global, cmd *cobra.Command, asked string) error {
 		return err
 	}
 	bar := newProgress(g.err)
-	deps.Log = loggerTo(bar)
+	deps.Log = g.loggerTo(bar)
 	deps.Progress = func(s restore.Step, done, total int64) { bar.at(string(s), done, total) }
 	report, err := rehearsal.Run(ctx, rehearsal.Options{
 		Plan: plan, Members: f.members, Etcd: f.etcdBinaries, Dir: f.dir, Keep: f.keep, NoSettle: f.noSettle, Timeout: f.boot,

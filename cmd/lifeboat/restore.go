@@ -111,7 +111,7 @@ func (f *restoreFlags) run(g *global, cmd *cobra.Command, asked string) error {
 		return err
 	}
 	bar := newProgress(g.err)
-	deps.Log = loggerTo(bar)
+	deps.Log = g.loggerTo(bar)
 	deps.Progress = func(s restore.Step, done, total int64) { bar.at(string(s), done, total) }
 	result, err := restore.Run(ctx, plan, deps)
 	bar.done()

@@ -31,7 +31,7 @@ func (f *restoreFlags) extract(g *global, cmd *cobra.Command, plan restore.Plan,
 		}
 	}
 	bar := newProgress(g.err)
-	deps.Log, deps.Now = loggerTo(bar), g.now
+	deps.Log, deps.Now = g.loggerTo(bar), g.now
 	deps.Progress = func(s restore.Step, done, total int64) { bar.at(string(s), done, total) }
 	x, err := restore.Extract(cmd.Context(), plan, f.snapshotOut, deps)
 	bar.done()

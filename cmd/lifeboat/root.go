@@ -32,6 +32,8 @@ func roles() map[string]child.Role {
 // run is the whole program but for the process around it: it parses args, runs the command, prints what went wrong and
 // returns the exit code.
 func run(ctx context.Context, args []string, s streams) int {
+	s, flush := s.logged(args, os.LookupEnv)
+	defer flush()
 	cmd := newRoot(s)
 	cmd.SetArgs(args)
 	ran, err := cmd.ExecuteContextC(ctx)
@@ -83,7 +85,7 @@ const onInterrupt = "on-interrupt"
 
 func newRoot(s streams) *cobra.Command {
 	g := &global{streams: s, now: time.Now}
-	stop := func() {}
+	stop, format := func() {}, ""
 	root := &cobra.Command{
 		Use:           "lifeboat",
 		Short:         "Back up etcd into object storage and prove that it can be restored",
@@ -96,7 +98,10 @@ func newRoot(s streams) *cobra.Command {
 			if err := fromEnvironment(cmd, os.LookupEnv); err != nil {
 				return err
 			}
-			var err error
+			err := checkLogFormat(format)
+			if err != nil {
+				return err
+			}
 			stop, err = bound(cmd)
 			return err
 		},
@@ -105,6 +110,7 @@ func newRoot(s streams) *cobra.Command {
 	root.SetOut(s.out)
 	root.SetErr(s.err)
 	root.SetIn(s.in)
+	root.PersistentFlags().StringVar(&format, logFormatFlag, "text", "`FORMAT` of what goes to stderr: text or json, a document a line")
 	root.CompletionOptions.HiddenDefaultCmd = false
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return &usageError{flagComplaint(err), fmt.Sprintf("`%s --help` lists the flags", cmd.CommandPath())}
@@ -170,6 +176,11 @@ func usageErrors(root *cobra.Command) {
 	}
 }
 
+// variable is the twin of a flag in the environment.
+func variable(flag string) string {
+	return "LIFEBOAT_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
+}
+
 // fromEnvironment gives each flag that was not set on the command line the value of its LIFEBOAT_<FLAG> twin. Unknown
 // LIFEBOAT_ variables are ignored: Kubernetes injects some (LIFEBOAT_PORT) for a Service of our name.
 func fromEnvironment(cmd *cobra.Command, lookup func(string) (string, bool)) error {
@@ -178,7 +189,7 @@ func fromEnvironment(cmd *cobra.Command, lookup func(string) (string, bool)) err
 		if f.Changed || f.Name == "help" || failed != nil {
 			return
 		}
-		name := "LIFEBOAT_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
+		name := variable(f.Name)
 		value, ok := lookup(name)
 		if !ok || value == "" {
 			return

@@ -21,6 +21,8 @@ const defaultGrace = 20 * time.Second
 type service struct {
 	g         *global
 	config    string
+	check     bool
+	output    string // of check
 	parallel  int
 	grace     time.Duration
 	dir       string // for rehearsals
@@ -41,14 +43,17 @@ the configuration in place of its flags; it runs in this process. docs/service.m
 Schedules are cron's, in the cluster's time zone (UTC unless it names one). Jobs of one cluster never run at the same
 time: one whose time comes while another runs waits, and all it missed meanwhile is one run. At the start, and wherever
 a job is late, the sinks are asked: if the newest success is older than the newest slot the job runs at once, and if not
-it does not. A job that fails is logged, and is due again at its next slot; it ends nothing else.
+it does not. A job that fails is logged; it ends nothing else. If etcd or a sink could not be used (exit
+codes 4 and 5) it is tried again after a minute, two more, four more and so on, up to half of the way to its next slot.
+Anything else is due again at that.
 
-Everything wrong in the configuration is found before anything is done, and all of it is told. SIGHUP reads it again; one
+Everything wrong in the configuration is found before anything is done, and all of it is told; --check ends there, and
+tells what would be done: neither etcd nor a bucket is asked. SIGHUP reads it again; one
 with a mistake is refused, and the old one goes on. SIGTERM and SIGINT begin nothing new, let what runs finish for
 --grace, and then end it as if it had been sent the signal itself: nothing half-made is left. A second one ends all at once.
 
 EXIT STATUS
-  0 told to stop, and everything that ran had finished, 2 usage or a mistake in the configuration, 130/143 ended by
+  0 told to stop, and everything that ran had finished (--check: no mistake), 2 usage or a mistake in the configuration, 130/143 ended by
   SIGINT/SIGTERM, and jobs that were not done within --grace were given up, 1 anything else`,
 		Args:        cobra.NoArgs,
 		Annotations: map[string]string{onInterrupt: "jobs that were not done within --grace were given up, and left nothing half-made"},
@@ -56,6 +61,8 @@ EXIT STATUS
 	}
 	fl := cmd.Flags()
 	fl.StringVar(&s.config, "config", "", "configuration `FILE` (YAML)")
+	fl.BoolVar(&s.check, "check", false, "look at the configuration, tell every mistake or when each job begins the next time, and do nothing")
+	fl.StringVarP(&s.output, "output", "o", "table", "`FORMAT` of what --check prints: table or json")
 	fl.StringVar(&s.address, "listen", "", "serve metrics and probes on this `ADDRESS`, HOST:PORT or :PORT (default: nowhere)")
 	fl.IntVar(&s.parallel, "parallel", 2, "run at most `N` jobs at the same time")
 	fl.DurationVar(&s.grace, "grace", defaultGrace, "how long jobs that run may go on after SIGTERM or SIGINT")
@@ -73,6 +80,13 @@ func (s *service) run(ctx context.Context) error {
 		return &usageError{fmt.Sprintf("--parallel %d would run nothing", s.parallel), "use 1 at least"}
 	case s.grace < 0:
 		return &usageError{fmt.Sprintf("--grace %s is negative", s.grace), "use a duration such as 20s"}
+	case s.output != "table" && s.output != "json":
+		return &usageError{fmt.Sprintf("--output %q is not a format", s.output), "use table or json"}
+	case s.output == "json" && !s.check:
+		return &usageError{"--output json is for --check, and a service has no result", "leave it out; --log-format json is for its log"}
+	}
+	if s.check {
+		return s.preview(ctx)
 	}
 	if s.address != "" {
 		if err := checkListen(s.address); err != nil {
@@ -125,7 +139,7 @@ func (s *service) load(ctx context.Context) (jobs []scheduler.Job, c *configFile
 	}
 	c.stores.log = s.g.logger()
 	for i := range c.Clusters {
-		if err := c.Clusters[i].check(); err != nil {
+		for _, err := range parts(c.Clusters[i].check()) {
 			wrong = append(wrong, mistake{fmt.Sprintf("cluster %q", c.Clusters[i].Name), err})
 		}
 	}
@@ -136,7 +150,7 @@ func (s *service) load(ctx context.Context) (jobs []scheduler.Job, c *configFile
 	exam := examination{service: s, file: c}
 	for _, t := range tasks {
 		j, err := t.scheduled()
-		if err != nil {
+		for _, err := range parts(err) {
 			wrong = append(wrong, mistake{t.where(), err})
 		}
 		exam.take(ctx, t)
@@ -148,6 +162,7 @@ func (s *service) load(ctx context.Context) (jobs []scheduler.Job, c *configFile
 // job gives a scheduled job what it does.
 func (s *service) job(j scheduler.Job, c *configFile, t task) scheduler.Job {
 	g := s.forJob(t)
+	j.Again = mayPass
 	j.Run = func(ctx context.Context) error {
 		g.logger().Info("job begins")
 		err := overdue(ctx, t.build(ctx, s, g, c, t.cluster).do())
@@ -183,6 +198,12 @@ type ending struct {
 func (e *ending) Error() string { return e.err.Error() }
 func (e *ending) Unwrap() error { return e.err }
 
+// mayPass tells whether a job failed because something did not answer, which may answer in a minute. Everything else waits for a person, or for its next slot.
+func mayPass(err error) bool {
+	var how *ending
+	return errors.As(err, &how) && (how.code == exitEtcd || how.code == exitSink)
+}
+
 // overdue puts its timeout in front of what broke in a job because of that.
 func overdue(ctx context.Context, err error) error {
 	var late *scheduler.TimeoutError
@@ -202,6 +223,9 @@ func (s *service) tell(e scheduler.Event) {
 		return
 	}
 	about := []any{"outcome", meaningOf(code), "code", code, "took", e.Took.Round(time.Millisecond), "waited", e.Waited.Round(time.Second), "next", nextText(e.Next)}
+	if e.Try > 1 {
+		about = append(about, "try", e.Try)
+	}
 	switch {
 	case e.Err == nil:
 		log.Info("job done", about...)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"net/url"
 	"time"
@@ -92,36 +93,54 @@ func (c *configFile) tasks() (all []task) {
 	return all
 }
 
-// scheduled makes a job of a task, without what it does.
+// scheduled makes a job of a task, without what it does, or tells all that is wrong with that.
 func (t task) scheduled() (scheduler.Job, error) {
 	j := scheduler.Job{Cluster: t.cluster.Name, Name: t.name, Jitter: t.cluster.Jitter, Timeout: t.timeout, Urgent: t.name == "backup"}
+	var wrong []error
+	if t.timeout < 0 {
+		wrong = append(wrong, &usageError{fmt.Sprintf("its timeout %s is negative", t.timeout), "write a duration such as 30m"})
+	}
+	zone := t.cluster.Timezone
+	if !isZone(zone) { // which is told once, for all jobs
+		zone = ""
+	}
 	if t.schedule == "" {
-		return j, &usageError{"it has no schedule", "write one like \"0 3 * * *\", or leave the block out"}
+		return j, errors.Join(append(wrong, &usageError{"it has no schedule", "write one like \"0 3 * * *\", or leave the block out"})...)
 	}
 	var err error
-	if j.Schedule, err = scheduler.ParseSchedule(t.schedule, t.cluster.Timezone); err != nil {
-		return j, &usageError{err.Error(), "write minute, hour, day of month, month and day of week, as in \"*/15 * * * *\"; @daily or @every 90m will do, too"}
+	if j.Schedule, err = scheduler.ParseSchedule(t.schedule, zone); err != nil {
+		wrong = append(wrong, &usageError{err.Error(), "write minute, hour, day of month, month and day of week, as in \"*/15 * * * *\"; @daily or @every 90m will do, too"})
 	}
-	if t.timeout < 0 || t.cluster.Jitter < 0 {
-		return j, &usageError{"its timeout or jitter is negative", "write a duration such as 30m"}
-	}
-	return j, nil
+	return j, errors.Join(wrong...)
 }
 
-// check finds what is wrong with a cluster for run, whatever its jobs are.
+func isZone(name string) bool {
+	_, err := time.LoadLocation(name)
+	return err == nil
+}
+
+// check finds all that is wrong with a cluster for run, whatever its jobs are.
 func (k *clusterConfig) check() error {
+	var wrong []error
+	complain := func(message, hint string) { wrong = append(wrong, &usageError{message, hint}) }
 	if err := catalog.CheckCluster(k.Name); err != nil {
-		return &usageError{err.Error(), "use letters, digits, dots, dashes and underscores"}
+		complain(err.Error(), "use letters, digits, dots, dashes and underscores")
 	}
 	if k.Schedule == "" && k.Timeout != 0 {
-		return &usageError{"it has a timeout for backups, and no schedule for them", "write `schedule`, too, or leave `timeout` out"}
+		complain("it has a timeout for backups, and no schedule for them", "write `schedule`, too, or leave `timeout` out")
+	}
+	if !isZone(k.Timezone) {
+		complain(fmt.Sprintf("%q is not a time zone", k.Timezone), "write a name such as Europe/Berlin, or leave `timezone` out for UTC")
+	}
+	if k.Jitter < 0 {
+		complain(fmt.Sprintf("its jitter %s is negative", k.Jitter), "write a duration such as 2m")
 	}
 	for _, raw := range []string{k.Heartbeat.Success, k.Heartbeat.Fail} {
 		if u, err := url.Parse(raw); raw != "" && (err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "") {
-			return &usageError{"its heartbeat is no address", "write it like https://hc.example.org/ping/ID"} // which may be a secret
+			complain("its heartbeat is no address", "write it like https://hc.example.org/ping/ID") // which may be a secret
 		}
 	}
-	return nil
+	return errors.Join(wrong...)
 }
 
 // where names a job.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
@@ -15,8 +16,12 @@ func (s *service) forJob(t task) *global {
 		to:    s.g.err,
 		log:   s.g.logger().With("cluster", t.cluster.Name, "job", t.name),
 		label: fmt.Sprintf(" cluster=%s job=%s\n", t.cluster.Name, t.name),
+		json:  s.g.json,
 	}
-	return &global{streams: streams{in: strings.NewReader(""), out: io.Discard, err: l}, now: s.g.now}
+	if l.json {
+		l.label = fmt.Sprintf(",\"cluster\":%q,\"job\":%q}\n", t.cluster.Name, t.name) // of names that need no escape
+	}
+	return &global{streams: streams{in: strings.NewReader(""), out: io.Discard, err: l, json: l.json, plain: l}, now: s.g.now}
 }
 
 // labelled turns what one command writes to stderr into lines of the log of all. Everything a command says passes here, so nothing can come
@@ -25,6 +30,7 @@ type labelled struct {
 	to    io.Writer
 	log   *slog.Logger
 	label string
+	json  bool
 
 	mu   sync.Mutex
 	rest []byte // a line whose end has not come
@@ -48,14 +54,11 @@ func (l *labelled) Write(b []byte) (int, error) {
 // line passes on what is a line of the log already, and makes one of a sentence for people.
 func (l *labelled) line(text string) {
 	switch {
-	case text == "":
 	case strings.HasPrefix(text, "level="):
 		_, _ = io.WriteString(l.to, text+l.label) // nobody is left to tell
-	case strings.HasPrefix(text, "lifeboat: warning: "):
-		l.log.Warn(strings.TrimPrefix(text, "lifeboat: warning: "))
-	case strings.HasPrefix(text, "lifeboat: error: "):
-		l.log.Error(strings.TrimPrefix(text, "lifeboat: error: "))
+	case l.json && strings.HasPrefix(text, "{") && json.Valid([]byte(text)):
+		_, _ = io.WriteString(l.to, strings.TrimSuffix(text, "}")+l.label)
 	default:
-		l.log.Info(strings.TrimPrefix(text, "lifeboat: "))
+		logSentence(l.log, text)
 	}
 }

@@ -23,7 +23,7 @@ func TestWhatACommandSaysBecomesLinesThatSayOfWhichCluster(t *testing.T) {
 	g.warnf("a single recipient")
 	g.errorf(&usageError{"this is wrong", "write that"})
 	bar := newProgress(g.err)
-	loggerTo(bar).Log(t.Context(), slog.LevelError, "sink left", "sink", "file:///x")
+	g.loggerTo(bar).Log(t.Context(), slog.LevelError, "sink left", "sink", "file:///x")
 	if _, err := g.err.Write([]byte("lifeboat: two\nhal")); err != nil {
 		t.Fatal(err)
 	}
@@ -146,5 +146,16 @@ func TestOnlyWhatWasJoinedIsTakenApart(t *testing.T) {
 	all := parts(errors.Join(errors.New("one"), nil, errors.Join(wrapped, &sinks.Error{Op: "put"})))
 	if len(all) != 3 || all[1] != error(wrapped) || parts(nil) != nil {
 		t.Errorf("the parts are %v", all)
+	}
+}
+
+func TestOnlyWhatDidNotAnswerIsTriedAgain(t *testing.T) {
+	for code := range 13 {
+		if got, want := mayPass(&ending{code, errors.New("x")}), code == 4 || code == 5; got != want {
+			t.Errorf("after exit code %d: tried again is %t", code, got)
+		}
+	}
+	if mayPass(errors.New("panic")) {
+		t.Error("after a panic it is tried again")
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 	"strconv"
 	"strings"
@@ -16,6 +15,7 @@ import (
 // The rules of what a person sees:
 //   - data goes to stdout, everything else (plans, progress, warnings, errors) to stderr;
 //   - an error is one line `lifeboat: error: …`, each piece of advice a line `lifeboat: hint: …`; no capitals, no full stops;
+//   - with --log-format json every line on stderr is a JSON document instead: see log.go;
 //   - tables are for eyes, `-o json` is for programs: an additive contract, described in docs/json.md;
 //   - a terminal gets a bar with bytes and the time left, everything else a line every ten seconds.
 
@@ -23,9 +23,16 @@ import (
 type streams struct {
 	in       io.Reader
 	out, err io.Writer
+
+	json  bool      // every line to err is a JSON document
+	plain io.Writer // then: err as it was
 }
 
 func (s streams) errorf(err error) {
+	if s.json {
+		s.logger().Error(oneLine(err.Error()), "hints", append([]string{}, hintsOf(err)...))
+		return
+	}
 	fmt.Fprintf(s.err, "lifeboat: error: %s\n", visible(oneLine(err.Error())))
 	for _, h := range hintsOf(err) {
 		fmt.Fprintf(s.err, "lifeboat: hint: %s\n", visible(h))
@@ -51,20 +58,6 @@ func visible(text string) string {
 
 func (s streams) warnf(format string, args ...any) {
 	fmt.Fprintf(s.err, "lifeboat: warning: %s\n", visible(oneLine(fmt.Sprintf(format, args...))))
-}
-
-// logger writes events to stderr without the time, which the terminal's reader or the log collector has.
-func (s streams) logger() *slog.Logger { return loggerTo(s.err) }
-
-func loggerTo(w io.Writer) *slog.Logger {
-	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{
-		ReplaceAttr: func(groups []string, a slog.Attr) slog.Attr {
-			if a.Key == slog.TimeKey && len(groups) == 0 {
-				return slog.Attr{}
-			}
-			return a
-		},
-	}))
 }
 
 // printJSON writes v as indented JSON, the shape behind `-o json`.

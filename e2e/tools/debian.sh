@@ -28,6 +28,12 @@ if [[ ! -e .cache/debian/complete-with-xfs ]]; then
   touch .cache/debian/complete-with-xfs
 fi
 
+# Prometheus, and promtool with it.
+if [[ ! -e .cache/debian-prometheus/complete ]]; then
+  unpack .cache/debian-prometheus prometheus
+  touch .cache/debian-prometheus/complete
+fi
+
 # What runs the containers of a node.
 if [[ ! -e .cache/debian-node/complete ]]; then
   unpack .cache/debian-node containerd runc containernetworking-plugins

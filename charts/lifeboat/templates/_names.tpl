@@ -24,7 +24,7 @@ to be changed or cut brings a piece of its hash along, so that no two are the sa
 {{- if and (eq $slug .cluster.name) (le (len $name) 52) -}}
 {{- $name -}}
 {{- else -}}
-{{- $room := sub 52 (len .job) 10 | int -}}
+{{- $room := sub 42 (len .job) | int -}}
 {{- printf "%s-%s-%s" (printf "%s-%s" $full $slug | trunc $room | trimSuffix "-") (sha256sum .cluster.name | trunc 8) .job -}}
 {{- end -}}
 {{- end -}}

@@ -1,6 +1,7 @@
 {{- /*
 The spec of every pod of the chart. It takes:
   root, role     whose ServiceAccount and credentials
+  configIsSecret what lifeboat.configIsSecret says, which takes long to ask for every pod of many clusters
   clusters       whose Secrets are mounted
   etcd           whether it talks to etcd, opens whether it opens backups, signs whether it signs
   args           of lifeboat
@@ -69,7 +70,7 @@ containers:
     # What a failed command said last, in the status of the pod.
     terminationMessagePolicy: FallbackToLogsOnError
     args:
-      {{- toYaml .args | nindent 6 }}
+      {{- toYaml (ternary (append .args "--log-format=json") .args (eq $v.logFormat "json")) | nindent 6 }}
     env:
       - name: TMPDIR
         value: /spool
@@ -122,7 +123,7 @@ volumes:
 {{- $in := . -}}
 {{- $all := list -}}
 {{- $config := printf "%s-config" (include "lifeboat.fullname" .root) -}}
-{{- if include "lifeboat.configIsSecret" .root -}}
+{{- if .configIsSecret -}}
 {{- $all = append $all (dict "name" "config" "path" "/etc/lifeboat/config" "source" (dict "secret" (dict "secretName" $config "defaultMode" 288))) -}}
 {{- else -}}
 {{- $all = append $all (dict "name" "config" "path" "/etc/lifeboat/config" "source" (dict "configMap" (dict "name" $config))) -}}

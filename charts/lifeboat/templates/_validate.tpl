@@ -28,6 +28,9 @@
 {{- if and $v.trustedKeys (not $v.signing.secretName) -}}
 {{- fail "trustedKeys without signing.secretName: what this release writes would be signed by nobody whom it trusts; give the Secret with the signing key, too" -}}
 {{- end -}}
+{{- if and $v.serviceMonitor.enabled (eq $v.mode "cronjobs") (not $v.observe.enabled) -}}
+{{- fail "serviceMonitor: nothing serves metrics here; give observe.enabled=true, too" -}}
+{{- end -}}
 {{- $opens := or $v.identity.secretName (eq $v.encryption.mode "none") -}}
 {{- $sinks := include "lifeboat.sinks" . | fromJson -}}
 {{- range $name, $sink := $sinks -}}

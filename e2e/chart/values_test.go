@@ -1,0 +1,139 @@
+package chart
+
+import (
+	"slices"
+	"strings"
+	"testing"
+)
+
+// three are the three values that the chart wants.
+var three = []string{
+	"--set", "endpoints={https://10.0.0.5:2379}", "--set", "sink=s3://backups/etcd?region=eu-central-1",
+	"--set", "recipient=age1g2g08q86l3sr0q32pq4xn6y58k9avx35hxw7fnvr0aurjm0wlq8qf2hyzd",
+}
+
+// TestTheSchemaNamesWhatItRefuses goes through typos and values of the wrong shape: none is passed over, and each is told by its key.
+func TestTheSchemaNamesWhatItRefuses(t *testing.T) {
+	t.Parallel()
+	for _, group := range [][]refusal{
+		{ // keys that are misspelt, or stand somewhere else
+			{"endpoint={https://10.0.0.5:2379}", "'endpoint'"},
+			{"recipients=age1xyz", "'recipients'"},
+			{"backup.shedule=@daily", "'shedule'"},
+			{"verify.deeep=true", "'deeep'"},
+			{"rehearse.max-age=26h", "'max-age'"},
+			{"retention.weeks=5", "'weeks'"},
+			{"roles.reader.serviceAccount.create=true", "'reader'"},
+			{"roles.writer.serviceAccount.annotation.x=y", "'annotation'"},
+			{"sinkCredentials.roles.purner=x", "'purner'"},
+			{"sinks.primary.uri=s3://b", "'uri'"},
+			{"clusters[0].name=a,clusters[0].sink=x", "'sink'"},
+			{"etcdTLS.secret=x", "'secret'"},
+			{"identity.key=x", "'key'"},
+			{"image.version=1", "'version'"},
+			{"controlPlane.hostNetwork=true", "'hostNetwork'"},
+			{"networkPolicy.egress={}", "'egress'"},
+		},
+		{ // values of the wrong shape
+			{"endpoints=https://10.0.0.5:2379", "/endpoints"},
+			{"sink=backups/etcd", "/sink"},
+			{"encryption.mode=pgp", "/encryption/mode"},
+			{"mode=daemonset", "/mode"},
+			{"backup.enabled=maybe", "/backup/enabled"},
+			{"verify.deep=automatic", "/verify/deep"},
+			{"backup.schedule=* * *", "/backup/schedule"},
+			{"verify.schedule=H/75 * * * *", "/verify/schedule"},
+			{"rehearse.schedule=* * H * *", "/rehearse/schedule"},
+			{"prune.schedule=CRON_TZ=Europe/Berlin @daily", "/prune/schedule"},
+			{"backup.timeout=1d", "/backup/timeout"},
+			{"verify.timeout=", "/verify/timeout"},
+			{"backup.startingDeadlineSeconds=5", "/backup/startingDeadlineSeconds"},
+			{"verify.sample=0%", "/verify/sample"},
+			{"rehearse.members=0", "/rehearse/members"},
+			{"retention.last=many", "/retention/last"},
+			{"retention.floor=0", "/retention/floor"},
+			{"spool.sizeLimit=5GB", "/spool/sizeLimit"},
+			{"image.digest=sha256:123", "/image/digest"},
+			{"suspend=soon", "/suspend"},
+			{"extraEnv.A=b", "/extraEnv"},
+			{"resources=small", "/resources"},
+			{"heartbeat.success=hc.example.org", "/heartbeat/success"},
+			{"clusters[0].name=a b", "/clusters/0/name"},
+			{"sinks.primary.url=https://backups", "/sinks/primary/url"},
+		},
+		{
+			{"endpoints={10.0.0.5:2379}", "/endpoints/0"},
+			{"clusters[0].name=a", "missing property 'endpoints'"},
+			{"sinks.primary.ca.key=x", "missing property 'url'"},
+		},
+	} {
+		args := slices.Clone(three)
+		for _, r := range group {
+			args = append(args, "--set", r.set)
+		}
+		_, err := template(t, args...)
+		if err == nil {
+			t.Fatalf("%v is rendered", group)
+		}
+		for _, r := range group {
+			if !strings.Contains(err.Error(), r.key) {
+				t.Errorf("--set %s: nothing is said of %s in\n%v", r.set, r.key, err)
+			}
+		}
+	}
+}
+
+// A refusal is what is set, and the key by which it is told.
+type refusal struct{ set, key string }
+
+// TestWhatCannotWorkIsRefusedWithTheWayOut renders combinations that are well formed each by itself.
+func TestWhatCannotWorkIsRefusedWithTheWayOut(t *testing.T) {
+	t.Parallel()
+	cluster := "clusters[0].name=a,clusters[0].endpoints={https://x:2379}"
+	for name, c := range map[string]struct {
+		values []string
+		says   string
+	}{
+		"nothing":                       {nil, "endpoints: nothing says where etcd is"},
+		"no sink":                       {three[:2], "sink: nothing says where backups are kept"},
+		"no recipient":                  {three[:4], "recipient: nothing says whom backups are sealed to"},
+		"an identity as the recipient":  {append(three[:4:4], "--set", "recipient=AGE-SECRET-KEY-1ABC"), "the secret half of a key"},
+		"endpoints twice":               {append(three, "--set", cluster), "endpoints and clusters: both are given"},
+		"a sink twice":                  {append(three, "--set", "sinks.x.url=s3://b"), "sink and sinks: both are given"},
+		"an unknown sink":               {append(three[2:], "--set", cluster+",clusters[0].sinks={other}"), "its sink other is not under sinks"},
+		"one name twice":                {append(three[2:], "--set", cluster+",clusters[1].name=a,clusters[1].endpoints={https://y:2379}"), "two are called a"},
+		"a rehearsal without a key":     {append(three, "--set", "rehearse.enabled=true"), "no identity is given"},
+		"a look inside without a key":   {append(three, "--set", "verify.deep=true"), "no identity is given"},
+		"one member to compare":         {append(three, "--set", "crossCheck.enabled=true"), "only one endpoint is given"},
+		"two certificates":              {append(three, "--set", "controlPlane.enabled=true,etcdTLS.secretName=x"), "controlPlane and etcdTLS.secretName"},
+		"control planes of others":      {append(three[2:], "--set", "controlPlane.enabled=true", "--set", cluster), "controlPlane and clusters"},
+		"a user without a password":     {append(three, "--set", "etcdAuth.user=root"), "etcdAuth has a user and no passwordSecret"},
+		"nobody signs what is trusted":  {append(three, "--set", "trustedKeys=x"), "trustedKeys without signing.secretName"},
+		"nothing is kept":               {append(three, "--set", "retention.last=0,retention.hourly=0,retention.daily=0,retention.weekly=0,retention.monthly=0"), "prune has no rule"},
+		"a directory in no volume":      {append(three[:2:2], "--set", "sink=file:///backups/etcd", "--set", "encryption.mode=none"), "/backups/etcd is in no volume"},
+		"a heartbeat of CronJobs":       {append(three, "--set", "heartbeat.success=https://x"), "heartbeat is for mode service"},
+		"jitter of CronJobs":            {append(three, "--set", "jitter=1m"), "jitter is for mode service"},
+		"credentials of one role alone": {append(three, "--set", "sinkCredentials.roles.pruner=x"), "give secretName, too"},
+		"two authorities":               {append(three, "--set", "sinkCA.secretName=x,sinkCA.configMapName=y"), "not in both"},
+		"a range turned round":          {append(three, "--set", "backup.schedule=H H(4-1) * * *"), "write the smaller one first"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if _, err := template(t, c.values...); err == nil || !strings.Contains(err.Error(), c.says) {
+				t.Errorf("want a refusal that says %q: %v", c.says, err)
+			}
+		})
+	}
+}
+
+// TestThreeValuesAreEnough renders the chart with nothing but them, and what has to be asked for besides is not there.
+func TestThreeValuesAreEnough(t *testing.T) {
+	t.Parallel()
+	var jobs []string
+	for _, o := range ofKind(rendered(t, three...), "CronJob") {
+		jobs = append(jobs, o.component())
+	}
+	if got := strings.Join(jobs, " "); got != "backup verify prune" {
+		t.Errorf("CronJobs: %s", got)
+	}
+}
