@@ -81,7 +81,7 @@ func (c *chart) insideOf(t *testing.T, job string) {
 		}
 		return container != ""
 	})
-	c.restricted(t, processOf(t, container))
+	restricted(t, processOf(t, container))
 }
 
 // processOf finds the process of a container by its control group.
@@ -101,7 +101,7 @@ func processOf(t *testing.T, container string) (dir string) {
 }
 
 // restricted wants a process to have no power, and a root that nobody can write to.
-func (c *chart) restricted(t *testing.T, process string) {
+func restricted(t *testing.T, process string) {
 	t.Helper()
 	status := read(t, filepath.Join(process, "status"))
 	for _, want := range []string{
@@ -112,7 +112,7 @@ func (c *chart) restricted(t *testing.T, process string) {
 			t.Errorf("the process of the container is not so: %s\n%s", want, status)
 		}
 	}
-	for _, dir := range []string{"", "/tmp", "/etc", "/etc/lifeboat/config"} {
+	for _, dir := range []string{"/", "/tmp", "/etc", "/etc/lifeboat/config"} {
 		at := filepath.Join(process, "root", dir)
 		if _, err := os.Stat(at); errors.Is(err, os.ErrNotExist) {
 			continue

@@ -26,7 +26,7 @@ func TestNodeTheChartBacksUpTheClusterItRunsIn(t *testing.T) {
 		c := newChart(t, n)
 		c.installWrong(t)
 		// The first backup waits at the gate for as long as somebody wants to look at it.
-		c.install(t, "lifeboat", "--set=backup.schedule=* * * * *", "--set-string=sink="+c.sinkAt(c.gate.url))
+		c.install(t, "lifeboat", "--set=backup.schedule=* * * * *", "--set=observe.interval=2s", "--set-string=sink="+c.sinkAt(c.gate.url))
 		job := c.fired(t, "lifeboat-backup")
 		c.insideOf(t, job)
 		c.gate.open()
@@ -43,6 +43,10 @@ func TestNodeTheChartBacksUpTheClusterItRunsIn(t *testing.T) {
 					t.Errorf("after %s, the newest proof is %+v", name, now)
 				}
 			}
+		})
+		t.Run("observed", func(t *testing.T) {
+			c.tells(t, c.pod(t, "app.kubernetes.io/component=observe"), fmt.Sprintf(`lifeboat_backup_revision{cluster="lifeboat"} %d`, made.Revision),
+				`lifeboat_observation_success{cluster="lifeboat"} 1`, `lifeboat_check_failed{cluster="lifeboat",kind="rehearse"} 0`)
 		})
 		t.Run("helm test", func(t *testing.T) {
 			said := c.helm(t, "test", "lifeboat", "--logs", "--timeout=5m")

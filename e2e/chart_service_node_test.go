@@ -3,6 +3,9 @@
 package e2e
 
 import (
+	"io"
+	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -17,8 +20,8 @@ func (c *chart) service(t *testing.T) {
 	before := c.state(t, "lifeboat")
 	c.install(t, "lifeboat", "--set=mode=service", "--set=backup.schedule=* * * * *")
 	pod := c.pod(t, "app.kubernetes.io/component=service")
-	c.restricted(t, processOf(t, strings.TrimPrefix(pod.Status.ContainerStatuses[0].ContainerID, "containerd://")))
 	eventually(t, "the service makes a backup", func() bool { return c.state(t, "lifeboat").Newest.ID != before.Newest.ID })
+	c.tells(t, pod, `lifeboat_job_last_success_timestamp_seconds{cluster="lifeboat",job="backup"}`)
 	log := c.kubectl(t, "logs", pod.Metadata.Name)
 	if !strings.Contains(log, "job=backup") || !strings.Contains(log, "code=0") {
 		t.Errorf("the service does not tell of its backup\n%s", log)
@@ -51,12 +54,39 @@ func (c *chart) onControlPlane(t *testing.T) {
 		t.Fatalf("the key is not as kubeadm leaves it: %v, %v", info, err)
 	}
 	c.kubectl(t, "label", "node", node.Name, "node-role.kubernetes.io/control-plane=")
-	there.install(t, "stacked", "--set=endpoints=null", "--set=etcdTLS.secretName=", "--set=controlPlane.enabled=true", "--set=controlPlane.pkiPath="+authority)
+	there.install(t, "stacked", "--set=endpoints=null", "--set=etcdTLS.secretName=", "--set=controlPlane.enabled=true", "--set=suspend=true", "--set=observe.enabled=false", "--set=controlPlane.pkiPath="+authority)
 	there.succeeds(t, there.byHand(t, "stacked-lifeboat-backup"))
 	if made := there.state(t, "stacked"); made.Newest.Revision == 0 {
 		t.Errorf("the backup is of nothing: %+v", made)
 	}
 	there.helm(t, "uninstall", "stacked")
+}
+
+// tells wants a pod that serves metrics to be as restricted as every other, and to tell what begins so, sooner or later.
+func (c *chart) tells(t *testing.T, pod owned, lines ...string) {
+	t.Helper()
+	restricted(t, processOf(t, strings.TrimPrefix(pod.Status.ContainerStatuses[0].ContainerID, "containerd://")))
+	said := ""
+	for _, line := range lines {
+		eventually(t, "metrics have "+line, func() bool {
+			said = get(t, "http://"+net.JoinHostPort(pod.Status.PodIP, "9870")+"/metrics")
+			return strings.Contains("\n"+said, "\n"+line)
+		})
+	}
+}
+
+func get(t *testing.T, url string) string {
+	t.Helper()
+	resp, err := http.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != http.StatusOK {
+		t.Fatalf("%s: %s, %v", url, resp.Status, err)
+	}
+	return string(text)
 }
 
 // pod waits for one pod that runs and is ready.
