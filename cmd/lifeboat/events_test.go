@@ -30,7 +30,9 @@ func TestAnEventIsCalledByHowItEnded(t *testing.T) {
 		{t.Context(), "backup", findings{facts: []string{"id, in 2 of 2 sinks"}}, nil, "BackupCommitted", "cluster prod: id, in 2 of 2 sinks"},
 		{t.Context(), "backup", findings{suspect: true}, nil, "BackupSuspect", "cluster prod: done"},
 		{
-			t.Context(), "backup", findings{facts: []string{"id"}}, &partlyDone{"missing in one", "mend it", nil},
+			t.Context(), "backup",
+			findings{facts: []string{"id"}},
+			&partlyDone{"missing in one", "mend it", nil},
 			"BackupPartlyDone", "cluster prod: id; missing in one; hint: mend it",
 		},
 		{t.Context(), "backup", findings{}, &usageError{"this\nis\x1bwrong", "write that"}, "BackupFailed", `cluster prod: this; is\x1bwrong; hint: write that`},
