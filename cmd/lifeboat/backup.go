@@ -48,7 +48,7 @@ EXIT STATUS
 		},
 	}
 	f.register(cmd)
-	registerEvents(cmd.Flags(), &f.events)
+	f.events.register(cmd.Flags())
 	return cmd
 }
 

@@ -83,7 +83,7 @@ func TestAnAPIServerThatDoesNotAnswerHoldsUpNobody(t *testing.T) {
 	interrupt(interrupted{syscall.SIGTERM})
 	var said strings.Builder
 	began := time.Now()
-	tellKubernetes(ctx, &global{streams: streams{err: &said}, now: time.Now}, pod, kubeevent.Event{Reason: "BackupInterrupted"})
+	(&events{pod: pod}).tell(ctx, &global{streams: streams{err: &said}, now: time.Now}, kubeevent.Event{Reason: "BackupInterrupted"})
 	if took := time.Since(began); took < eventAfterSignal || took > eventTimeout {
 		t.Errorf("it took %s", took)
 	}

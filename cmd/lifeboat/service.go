@@ -12,7 +12,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/lifeboat-dr/lifeboat/internal/kubeevent"
 	"github.com/lifeboat-dr/lifeboat/scheduler"
 )
 
@@ -27,9 +26,8 @@ type service struct {
 	grace     time.Duration
 	dir       string // for rehearsals
 	room      room
-	events    bool           // make Kubernetes Events of how jobs end,
-	pod       *kubeevent.Pod // about this one
 	scheduler *scheduler.Scheduler
+	events    events // of the ends of jobs
 }
 
 func newRun(g *global) *cobra.Command {
@@ -54,11 +52,16 @@ EXIT STATUS
   SIGINT/SIGTERM, and jobs that were not done within --grace were given up, 1 anything else`,
 		Args:        cobra.NoArgs,
 		Annotations: map[string]string{onInterrupt: "jobs that were not done within --grace were given up, and left nothing half-made"},
-		RunE:        func(cmd *cobra.Command, _ []string) error { return s.run(cmd.Context()) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := s.events.find(); err != nil {
+				return err
+			}
+			return s.run(cmd.Context())
+		},
 	}
 	fl := cmd.Flags()
+	s.events.register(fl)
 	fl.StringVar(&s.config, "config", "", "configuration `FILE` (YAML)")
-	registerEvents(fl, &s.events)
 	fl.IntVar(&s.parallel, "parallel", 2, "run at most `N` jobs at the same time")
 	fl.DurationVar(&s.grace, "grace", defaultGrace, "how long jobs that run may go on after SIGTERM or SIGINT")
 	fl.StringVar(&s.dir, "dir", "", "`DIR` for the throwaway clusters of rehearsals (default: the system's temporary one)")
@@ -75,12 +78,6 @@ func (s *service) run(ctx context.Context) error {
 		return &usageError{fmt.Sprintf("--parallel %d would run nothing", s.parallel), "use 1 at least"}
 	case s.grace < 0:
 		return &usageError{fmt.Sprintf("--grace %s is negative", s.grace), "use a duration such as 20s"}
-	}
-	if s.events {
-		var err error
-		if s.pod, err = podHere(); err != nil {
-			return err
-		}
 	}
 	hangup := make(chan os.Signal, 1)
 	signal.Reset(syscall.SIGHUP)          // which ends any other command
@@ -172,12 +169,10 @@ func (s *service) job(j scheduler.Job, c *configFile, t task) scheduler.Job {
 		g.logger().Info("job begins")
 		d := t.build(ctx, s, g, c, t.cluster)
 		err := overdue(ctx, d.do())
+		s.events.tell(ctx, g, eventOf(ctx, t.name, t.cluster.Name, d.flags.found, err))
 		code := exitCode(ctx, err)
 		if t.name == "backup" && code < 128 {
 			t.cluster.Heartbeat.beat(ctx, g, code == exitDone)
-		}
-		if s.pod != nil {
-			tellKubernetes(ctx, g, s.pod, eventOf(ctx, t.name, t.cluster.Name, d.flags.found, err))
 		}
 		if err == nil {
 			return nil
