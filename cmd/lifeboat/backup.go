@@ -47,8 +47,8 @@ EXIT STATUS
 			return f.told(g, cmd, "backup", func() error { return f.run(g, cmd) })
 		},
 	}
-	f.register(cmd)
 	f.events.register(cmd.Flags())
+	f.register(cmd)
 	return cmd
 }
 

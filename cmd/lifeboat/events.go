@@ -115,10 +115,11 @@ func (f *flags) told(g *global, cmd *cobra.Command, job string, do func() error)
 		return err
 	}
 	err := do()
-	if err != nil {
-		err = ended(cmd, err)
+	how := err
+	if how != nil {
+		how = ended(cmd, how)
 	}
-	f.events.tell(cmd.Context(), g, eventOf(cmd.Context(), job, f.cluster, f.found, err))
+	f.events.tell(cmd.Context(), g, eventOf(cmd.Context(), job, f.cluster, f.found, how))
 	return err
 }
 

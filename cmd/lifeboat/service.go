@@ -21,13 +21,13 @@ const defaultGrace = 20 * time.Second
 // service is `lifeboat run`: the jobs of all clusters of a configuration, in one process.
 type service struct {
 	g         *global
+	events    events // of the ends of jobs
 	config    string
 	parallel  int
 	grace     time.Duration
 	dir       string // for rehearsals
 	room      room
 	scheduler *scheduler.Scheduler
-	events    events // of the ends of jobs
 }
 
 func newRun(g *global) *cobra.Command {
