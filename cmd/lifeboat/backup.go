@@ -52,10 +52,10 @@ EXIT STATUS
 			return f.told(g, cmd, "backup", func() error { return f.run(g, cmd) })
 		},
 	}
+	f.events.register(cmd.Flags())
 	f.register(cmd)
 	cmd.Flags().StringVar(&f.readBack, "read-back", "", "how copies are proved before they count: `MODE` always (in full), daily (in full once a day and after a failure, else by the store's checksum) or checksum; "+
 		"for all sinks (default: what the configuration says of each, else always)")
-	registerEvents(cmd.Flags(), &f.events)
 	return cmd
 }
 

@@ -82,6 +82,9 @@ func (f *verifyFlags) compare(g *global, cmd *cobra.Command) (*crosscheck.Result
 	if err != nil {
 		return nil, err
 	}
+	if result.OK { // if not, its error says it
+		f.found.add("%s", result.Detail)
+	}
 	if n := len(l.Entries); n > 0 {
 		r := result.Report()
 		r.TookSeconds = time.Since(began).Seconds()

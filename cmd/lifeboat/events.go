@@ -25,9 +25,47 @@ const (
 
 const eventsFlag = "kubernetes-events"
 
-// registerEvents is for the commands that are jobs, and for who runs them.
-func registerEvents(fl *pflag.FlagSet, on *bool) {
-	fl.BoolVar(on, eventsFlag, false, "in a pod: make a Kubernetes Event of how it ended, about the Job or the Pod")
+// events makes Kubernetes Events of how jobs ended, if it was asked to: of a command, or of those of the service.
+type events struct {
+	on  bool
+	pod *kubeevent.Pod // this one
+}
+
+func (e *events) register(fl *pflag.FlagSet) {
+	fl.BoolVar(&e.on, eventsFlag, false, "in a pod: make a Kubernetes Event of how it ended, about the Job or the Pod")
+}
+
+// find finds out about the pod that this process runs in. That there is none is a mistake of whoever asked for Events.
+func (e *events) find() error {
+	if !e.on {
+		return nil
+	}
+	pod, err := kubeevent.Here(os.LookupEnv, kubeevent.Account)
+	if err != nil {
+		return &usageError{"--" + eventsFlag + ": " + err.Error(), hintOf(err)}
+	}
+	e.pod = pod
+	return nil
+}
+
+// tell makes an Event. That this fails is a warning: what was done is done.
+func (e *events) tell(ctx context.Context, g *global, event kubeevent.Event) {
+	if e.pod == nil {
+		return
+	}
+	timeout := eventTimeout
+	if errors.As(context.Cause(ctx), new(interrupted)) {
+		timeout = eventAfterSignal
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout)
+	defer cancel()
+	event.Time = g.now()
+	if err := e.pod.Make(ctx, event); err != nil {
+		g.warnf("no Kubernetes Event could be made: %v", err)
+		if hint := hintOf(err); hint != "" {
+			fmt.Fprintf(g.err, "lifeboat: hint: %s\n", hint)
+		}
+	}
 }
 
 // eventFacts are what a job has found out for whoever is told of its end. Facts say it in a few words; they are the note of an Event.
@@ -73,44 +111,16 @@ func (f *eventFacts) pruned(plan *prune.Plan, r *prune.Result) {
 
 // told does what a command is for, and makes an Event of how it ended if that was asked for.
 func (f *flags) told(g *global, cmd *cobra.Command, job string, do func() error) error {
-	if !f.events {
-		return do()
-	}
-	pod, err := podHere()
-	if err != nil {
+	if err := f.events.find(); err != nil {
 		return err
 	}
-	if err = do(); err != nil {
-		err = ended(cmd, err)
+	err := do()
+	how := err
+	if how != nil {
+		how = ended(cmd, how)
 	}
-	tellKubernetes(cmd.Context(), g, pod, eventOf(cmd.Context(), job, f.cluster, f.found, err))
+	f.events.tell(cmd.Context(), g, eventOf(cmd.Context(), job, f.cluster, f.found, how))
 	return err
-}
-
-// podHere is the pod that this process runs in; that there is none is a mistake of whoever asked for Events.
-func podHere() (*kubeevent.Pod, error) {
-	pod, err := kubeevent.Here(os.LookupEnv, kubeevent.Account)
-	if err != nil {
-		return nil, &usageError{"--" + eventsFlag + ": " + err.Error(), hintOf(err)}
-	}
-	return pod, nil
-}
-
-// tellKubernetes makes an Event. That this fails is a warning: what was done is done.
-func tellKubernetes(ctx context.Context, g *global, pod *kubeevent.Pod, e kubeevent.Event) {
-	timeout := eventTimeout
-	if errors.As(context.Cause(ctx), new(interrupted)) {
-		timeout = eventAfterSignal
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout)
-	defer cancel()
-	e.Time = g.now()
-	if err := pod.Make(ctx, e); err != nil {
-		g.warnf("no Kubernetes Event could be made: %v", err)
-		if hint := hintOf(err); hint != "" {
-			fmt.Fprintf(g.err, "lifeboat: hint: %s\n", hint)
-		}
-	}
 }
 
 // reasons are the closed set of what an Event may be called, for each job.

@@ -30,7 +30,9 @@ func TestAnEventIsCalledByHowItEnded(t *testing.T) {
 		{t.Context(), "backup", eventFacts{facts: []string{"id, in 2 of 2 sinks"}}, nil, "BackupCommitted", "cluster prod: id, in 2 of 2 sinks"},
 		{t.Context(), "backup", eventFacts{suspect: true}, nil, "BackupSuspect", "cluster prod: done"},
 		{
-			t.Context(), "backup", eventFacts{facts: []string{"id"}}, &partlyDone{"missing in one", "mend it", nil},
+			t.Context(), "backup",
+			eventFacts{facts: []string{"id"}},
+			&partlyDone{"missing in one", "mend it", nil},
 			"BackupPartlyDone", "cluster prod: id; missing in one; hint: mend it",
 		},
 		{t.Context(), "backup", eventFacts{}, &usageError{"this\nis\x1bwrong", "write that"}, "BackupFailed", `cluster prod: this; is\x1bwrong; hint: write that`},
@@ -81,7 +83,7 @@ func TestAnAPIServerThatDoesNotAnswerHoldsUpNobody(t *testing.T) {
 	interrupt(interrupted{syscall.SIGTERM})
 	var said strings.Builder
 	began := time.Now()
-	tellKubernetes(ctx, &global{streams: streams{err: &said}, now: time.Now}, pod, kubeevent.Event{Reason: "BackupInterrupted"})
+	(&events{pod: pod}).tell(ctx, &global{streams: streams{err: &said}, now: time.Now}, kubeevent.Event{Reason: "BackupInterrupted"})
 	if took := time.Since(began); took < eventAfterSignal || took > eventTimeout {
 		t.Errorf("it took %s", took)
 	}

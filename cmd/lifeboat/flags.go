@@ -41,8 +41,8 @@ type flags struct {
 
 	retention retentionConfig // from the configuration; prune has flags of its own
 
-	events bool       // make a Kubernetes Event of the end
-	found  eventFacts // for it
+	events events     // of the end
+	found  eventFacts // for them
 }
 
 // everywhere registers the flags that every command which does something has.

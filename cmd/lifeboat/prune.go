@@ -56,7 +56,7 @@ EXIT STATUS
 	f.storage(cmd)
 	f.trusting(cmd)
 	fl := cmd.Flags()
-	registerEvents(fl, &f.events)
+	f.events.register(fl)
 	fl.IntVar(&f.policy.Last, "last", 0, "keep the newest `N`")
 	fl.IntVar(&f.policy.Hourly, "hourly", 0, "keep the newest of each of `N` hours")
 	fl.IntVar(&f.policy.Daily, "daily", 0, "keep the newest of each of `N` days")

@@ -68,7 +68,7 @@ EXIT STATUS
 	f.reporting.register(cmd)
 	f.files.register(cmd)
 	fl := cmd.Flags()
-	registerEvents(fl, &f.events)
+	f.events.register(fl)
 	fl.StringArrayVar(&f.etcdBinaries, "etcd", nil, "etcd `BINARY` to boot the members with (repeatable: an upgrade, in order)")
 	fl.IntVar(&f.members, "members", 3, "`N` members in the throwaway cluster")
 	fl.StringVar(&f.dir, "dir", "", "`DIR` for the throwaway cluster, with room for its members (default: the system's temporary one)")

@@ -11,7 +11,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/lifeboat-dr/lifeboat/internal/kubeevent"
 	"github.com/lifeboat-dr/lifeboat/scheduler"
 )
 
@@ -21,6 +20,7 @@ const defaultGrace = 20 * time.Second
 // service is `lifeboat run`: the jobs of all clusters of a configuration, in one process.
 type service struct {
 	g         *global
+	events    events // of the ends of jobs
 	config    string
 	check     bool
 	output    string // of check
@@ -28,9 +28,7 @@ type service struct {
 	grace     time.Duration
 	dir       string // for rehearsals
 	room      room
-	address   string         // to serve metrics on; "" serves none
-	events    bool           // make Kubernetes Events of how jobs end,
-	pod       *kubeevent.Pod // about this one
+	address   string // to serve metrics on; "" serves none
 	scheduler *scheduler.Scheduler
 	shown     *display
 }
@@ -60,14 +58,19 @@ EXIT STATUS
   SIGINT/SIGTERM, and jobs that were not done within --grace were given up, 1 anything else`,
 		Args:        cobra.NoArgs,
 		Annotations: map[string]string{onInterrupt: "jobs that were not done within --grace were given up, and left nothing half-made"},
-		RunE:        func(cmd *cobra.Command, _ []string) error { return s.run(cmd.Context()) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := s.events.find(); err != nil {
+				return err
+			}
+			return s.run(cmd.Context())
+		},
 	}
 	fl := cmd.Flags()
+	s.events.register(fl)
 	fl.StringVar(&s.config, "config", "", "configuration `FILE` (YAML)")
 	fl.BoolVar(&s.check, "check", false, "look at the configuration, tell every mistake or when each job begins the next time, and do nothing")
 	fl.StringVarP(&s.output, "output", "o", "table", "`FORMAT` of what --check prints: table or json")
 	fl.StringVar(&s.address, "listen", "", "serve metrics and probes on this `ADDRESS`, HOST:PORT or :PORT (default: nowhere)")
-	registerEvents(fl, &s.events)
 	fl.IntVar(&s.parallel, "parallel", 2, "run at most `N` jobs at the same time")
 	fl.DurationVar(&s.grace, "grace", defaultGrace, "how long jobs that run may go on after SIGTERM or SIGINT")
 	fl.StringVar(&s.dir, "dir", "", "`DIR` for the throwaway clusters of rehearsals (default: the system's temporary one)")
@@ -94,12 +97,6 @@ func (s *service) run(ctx context.Context) error {
 	}
 	if s.address != "" {
 		if err := checkListen(s.address); err != nil {
-			return err
-		}
-	}
-	if s.events {
-		var err error
-		if s.pod, err = podHere(); err != nil {
 			return err
 		}
 	}
@@ -177,14 +174,12 @@ func (s *service) job(j scheduler.Job, c *configFile, t task) scheduler.Job {
 		g.logger().Info("job begins")
 		d := t.build(ctx, s, g, c, t.cluster)
 		err := overdue(ctx, d.do())
+		s.events.tell(ctx, g, eventOf(ctx, t.name, t.cluster.Name, d.flags.found, err))
 		code := exitCode(ctx, err)
 		if t.name == "backup" && code < 128 {
 			if !t.cluster.Heartbeat.beat(ctx, g, code == exitDone) {
 				s.shown.heartbeatFailed(t.cluster.Name)
 			}
-		}
-		if s.pod != nil {
-			tellKubernetes(ctx, g, s.pod, eventOf(ctx, t.name, t.cluster.Name, d.flags.found, err))
 		}
 		if err == nil {
 			return nil

@@ -68,7 +68,7 @@ EXIT STATUS
 	f.trusting(cmd)
 	f.reporting.register(cmd)
 	fl := cmd.Flags()
-	registerEvents(fl, &f.events)
+	f.events.register(fl)
 	fl.BoolVar(&f.deep, "deep", false, "decrypt it and look inside, not only at its digest")
 	fl.BoolVar(&f.all, "all", false, "every backup of the cluster")
 	fl.BoolVar(&f.cross, "cross-check", false, "compare the members of the live cluster instead of backups")
