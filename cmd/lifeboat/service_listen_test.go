@@ -36,8 +36,10 @@ func TestAfterAJobItsClusterIsReadAgain(t *testing.T) {
 		go d.observer.Run(t.Context())
 		synctest.Wait()
 		for _, e := range []scheduler.Event{
-			{Cluster: "a", Job: "backup", Took: time.Second}, {Cluster: "b", Job: "backup", Fresh: true},
-			{Cluster: "a", Job: "backup", Err: &ending{exitEtcd, errors.New("it is down")}}, {Cluster: "a", Job: "backup", Err: errors.New("panic")},
+			{Cluster: "a", Job: "backup", Took: time.Second},
+			{Cluster: "b", Job: "backup", Fresh: true},
+			{Cluster: "a", Job: "backup", Err: &ending{exitEtcd, errors.New("it is down")}},
+			{Cluster: "a", Job: "backup", Err: errors.New("panic")},
 		} {
 			s.tell(e)
 			synctest.Wait()
