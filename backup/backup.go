@@ -1,6 +1,7 @@
 // Package backup takes one backup of one cluster: source → spool → verify → seal → every sink → read back → manifest.
 //
-// It refuses to call anything a backup before the sealed bytes were read back from the sink, decrypted and compared, and it
+// It refuses to call anything a backup before the sealed bytes were read back from the sink, decrypted and compared (or, where Options.ReadBack
+// says so, decrypted and compared here, and found by the store's checksum to be what it has taken), and it
 // never writes to the cluster: the only requests it makes are status, member list, alarms, one linearizable read, and Snapshot
 // (and HashKV, which stops a member's writes while it runs, only where Options.Attest asks for it).
 package backup
@@ -32,7 +33,7 @@ const (
 	PhaseSave     Phase = "save"      // the Snapshot RPC into the spool; sealing runs along
 	PhaseInspect  Phase = "inspect"   // the spool, in a child process
 	PhaseUpload   Phase = "upload"    // the sealed file into every sink
-	PhaseReadBack Phase = "read-back" // from every sink, decrypted and compared
+	PhaseReadBack Phase = "read-back" // from every sink, decrypted and compared, or compared by its checksum
 	PhaseCommit   Phase = "commit"    // the manifest, last
 )
 
@@ -41,10 +42,11 @@ type Options struct {
 	Cluster    string // name in the bucket
 	Etcd       snapshot.Config
 	Sinks      []catalog.Named
-	Recipients []crypto.Recipient // nobody only where Plain
-	Plain      bool               // store the backup readable by anyone
-	Signers    []note.Signer      // none: manifests are not signed
-	Trust      catalog.Trust      // how far manifests already there are believed
+	Recipients []crypto.Recipient              // nobody only where Plain
+	Plain      bool                            // store the backup readable by anyone
+	ReadBack   map[string]catalog.ReadBackMode // by the sink's name how its copy is proved; always where nothing is said
+	Signers    []note.Signer                   // none: manifests are not signed
+	Trust      catalog.Trust                   // how far manifests already there are believed
 
 	SpoolDir      string        // a folder with room for the database and its sealed file
 	AllowNoQuorum bool          // take what a member has although no quorum vouches for it
@@ -114,6 +116,7 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 			return nil, err
 		}
 	}
+	r.planReadBack(ctx)
 	if err := r.identify(); err != nil {
 		return nil, err
 	}
@@ -146,6 +149,9 @@ type runner struct {
 	seal     *crypto.Seal
 	info     *snapshot.Info
 	attested []string // names of the members whose live HashKV equalled ours
+
+	proving sync.Mutex
+	proofs  []catalog.SinkReadBack // of each sink
 
 	manifest   catalog.Manifest
 	key        string // of the sealed file

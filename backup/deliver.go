@@ -18,7 +18,8 @@ type Delivery struct {
 	Sink     string
 	Err      error         // nil: committed
 	Uploaded time.Duration // the sealed file
-	ReadBack time.Duration // read again, decrypted and compared
+	ReadBack time.Duration // read again, decrypted and compared; or compared by the store's checksum
+	Full     bool          // read again, decrypted and compared
 	tried    bool          // the manifest was sent, whatever became of it
 }
 
@@ -33,7 +34,7 @@ func (r *runner) deliver(ctx context.Context) error {
 		d := &r.deliveries[i]
 		d.Sink = s.Name
 		wg.Go(func() {
-			if d.Err = r.deliverTo(ctx, s, d, all.body(r.sealed.File())); d.Err != nil {
+			if d.Err = r.deliverTo(ctx, i, d, all.body(r.sealed.File())); d.Err != nil {
 				r.Log.Error("sink left", "sink", s.Name, "err", d.Err)
 			}
 		})
@@ -43,17 +44,18 @@ func (r *runner) deliver(ctx context.Context) error {
 }
 
 // deliverTo brings the backup into one sink: the manifest is the last that is written, and only once the sealed file was proved.
-func (r *runner) deliverTo(ctx context.Context, s catalog.Named, d *Delivery, body io.ReaderAt) error {
-	began := time.Now()
+func (r *runner) deliverTo(ctx context.Context, i int, d *Delivery, body io.ReaderAt) error {
+	s, began := r.Sinks[i], time.Now()
 	if err := s.Put(ctx, r.key, body, r.seal.Sealed.Size); err != nil {
 		return err
 	}
 	d.Uploaded, began = time.Since(began), time.Now()
 	r.reach(PhaseReadBack)
-	if err := r.readBack(ctx, s); err != nil {
+	full, err := r.prove(ctx, i)
+	if err != nil {
 		return err
 	}
-	d.ReadBack = time.Since(began)
+	d.ReadBack, d.Full = time.Since(began), full
 	clock := clockOf(ctx, s, r.key)
 	r.reach(PhaseCommit)
 	if ctx.Err() != nil { // nothing was begun, so this is certain
@@ -71,7 +73,7 @@ func (r *runner) deliverTo(ctx context.Context, s catalog.Named, d *Delivery, bo
 func (r *runner) text(clock time.Time) ([]byte, error) {
 	r.noteOnce.Do(func() {
 		m := r.manifest
-		m.BucketTime, m.Finished = clock, r.Now().UTC()
+		m.BucketTime, m.Finished, m.ReadBack = clock, r.Now().UTC(), r.proved()
 		if r.note, r.noteErr = catalog.Encode(m, r.Signers...); r.noteErr != nil {
 			return
 		}
@@ -99,19 +101,6 @@ func (r *runner) outcome(ctx context.Context) error {
 		return fmt.Errorf("ended before the commit: %w", context.Cause(ctx))
 	}
 	return err
-}
-
-// readBack proves without any private key that what the sink holds decrypts to the snapshot.
-func (r *runner) readBack(ctx context.Context, s catalog.Named) error {
-	body, err := s.Open(ctx, r.key, 0)
-	if err != nil {
-		return err
-	}
-	defer body.Close()
-	if err := r.seal.Verify(body); err != nil {
-		return fmt.Errorf("read back from %s: %w", s.Name, err)
-	}
-	return nil
 }
 
 // clockOf is the store's own time of the upload, zero where it does not say: the manifest keeps it beside our clock's, so

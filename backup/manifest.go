@@ -36,7 +36,6 @@ func (r *runner) identify() error {
 			Size: seal.Sealed.Size, SHA256: seal.Sealed.SHA256, Compression: seal.Compression,
 			Stanzas: seal.Stanzas, Fingerprints: seal.Fingerprints, HeaderSHA256: seal.HeaderSHA256,
 		},
-		ReadBack:    catalog.ReadBack{Mode: "always", OK: true}, // a sink where it failed never gets this manifest
 		PreUpgrade:  r.PreUpgrade,
 		ToolVersion: r.Tool,
 	}

@@ -27,6 +27,9 @@ type Certificate struct {
 	NotAfter time.Time       `json:"not_after"`
 }
 
+// impossible reports whether it ends when no certificate can, and no JSON could say it.
+func (c Certificate) impossible() bool { return c.NotAfter.Year() < 1 || c.NotAfter.Year() > 9999 }
+
 // normalCertificates are the earliest of each role, in the order of CertificateRoles, and after them of roles that only a later version knows.
 func normalCertificates(all []Certificate) []Certificate {
 	earliest := []Certificate{}

@@ -22,6 +22,7 @@ func golden() Manifest {
 	m.Sequence, m.Previous, m.BucketTime = 1, nil, time.Time{}
 	m.Lineage.First = id
 	m.Suspect.Reasons = []string{}
+	m.ReadBack = ReadBack{Mode: ReadBackAlways, OK: true, Sinks: []SinkReadBack{}}
 	m.Suspect.Codes, m.Certificates = []DoubtCode{}, []Certificate{} // came later
 	m.Plain = Plain{Size: 5996, SHA256: "60330b7f5b79176f29cb093bb42679965d3ad33ec8765fc97e48d195627e6c25", TrailerOK: true}
 	m.Sealed.Size, m.Sealed.SHA256 = 3755, "e68b264affd3a723ce3f987591c8411cd02857273fafa2481afc02f381d6a8f0"

@@ -3,6 +3,7 @@ package catalog
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -137,12 +138,6 @@ type Sealed struct {
 // Encrypted reports whether the object is an age file.
 func (s Sealed) Encrypted() bool { return strings.HasSuffix(s.Key, ".age") }
 
-// ReadBack tells how the copies were proved before the manifest was written.
-type ReadBack struct {
-	Mode string `json:"mode"` // always, daily or checksum
-	OK   bool   `json:"ok"`   // decrypted and compared in this run
-}
-
 // Suspect tells why the backup does not continue the accepted lineage. No reason means that it does.
 type Suspect struct {
 	Reasons []string `json:"reasons"`
@@ -222,7 +217,7 @@ func (m *Manifest) normalize() {
 		*list = orEmpty(*list)
 	}
 	m.EncryptionKeys, m.Suspect.Codes = orEmpty(m.EncryptionKeys), orEmpty(m.Suspect.Codes)
-	m.Certificates = normalCertificates(m.Certificates)
+	m.Certificates, m.ReadBack.Sinks = normalCertificates(m.Certificates), orEmpty(m.ReadBack.Sinks)
 	if c := m.RecipientsChanged; c != nil {
 		m.RecipientsChanged = &RecipientsChanged{c.Since, orEmpty(c.Before)} // the caller's is not touched
 	}
@@ -276,6 +271,7 @@ func (m *Manifest) check() error {
 		{m.Sealed.Size > 0 && isSHA256(m.Sealed.SHA256), "sealed"},
 		{m.Sealed.HeaderSHA256 == "" || isSHA256(m.Sealed.HeaderSHA256), "sealed.header_sha256"},
 		{m.Alone == nil || !m.Alone.Finished.IsZero() && m.Alone.LiveKeys >= 0, "alone"},
+		{!slices.ContainsFunc(m.Certificates, Certificate.impossible), "certificates"},
 		{m.RecipientsChanged == nil || validID(m.RecipientsChanged.Since), "recipients_changed"},
 	} {
 		if !c.ok {

@@ -42,7 +42,7 @@ func sample(id ID) Manifest {
 			Key: SealedKey("prod", id, true), Size: 1 << 28, SHA256: hash, Compression: "zstd",
 			Stanzas: []string{"mlkem768x25519"}, Fingerprints: []string{"0123456789abcdef"}, HeaderSHA256: hash,
 		},
-		ReadBack: ReadBack{Mode: "always", OK: true}, Suspect: Suspect{Reasons: []string{"a <reason> & \"more\""}, Codes: []DoubtCode{DoubtOther}},
+		ReadBack: ReadBackOf([]SinkReadBack{{"s3://backups", ReadBackAlways, true}, {"gs://backups", ReadBackDaily, false}}), Suspect: Suspect{Reasons: []string{"a <reason> & \"more\""}, Codes: []DoubtCode{DoubtOther}},
 		RecipientsChanged: &RecipientsChanged{"20261120T143500Z-r123000-aaaaaa", []string{"fedcba9876543210"}}, PreUpgrade: true, ToolVersion: "v0.1.0",
 	}
 }
@@ -127,7 +127,7 @@ func TestManifestFieldsKeepTheirNames(t *testing.T) {
 		`"hashkv":{"hash":4000000000,"revision":123456,"compact_revision":100,"members_compared":["m2"]},"kubernetes":true,` +
 		`"encryption_keys":[{"provider":"aescbc","name":"key1","values":17}],"plain":{"size":2147483648,"sha256":"HASH","etcd_trailer_ok":true},` +
 		`"sealed":{"key":"v1/prod/snapshots/20261120T145000Z-r123456-7f3a9c.db.zst.age","size":268435456,"sha256":"HASH","compression":"zstd",` +
-		`"stanzas":["mlkem768x25519"],"recipients":["0123456789abcdef"],"header_sha256":"HASH"},"read_back":{"mode":"always","ok":true},` +
+		`"stanzas":["mlkem768x25519"],"recipients":["0123456789abcdef"],"header_sha256":"HASH"},"read_back":{"mode":"daily","ok":false,"sinks":[{"sink":"s3://backups","mode":"always","full":true},{"sink":"gs://backups","mode":"daily","full":false}]},` +
 		`"suspect":{"reasons":["a <reason> & \"more\""],"codes":["other"],"unseen":false},"alone":{"finished":"2026-10-01T00:00:09Z","live_keys":5},` +
 		`"recipients_changed":{"since":"20261120T143500Z-r123000-aaaaaa","before":["fedcba9876543210"]},"raw":false,"pre_upgrade":true,"tool_version":"v0.1.0"}` + "\n"
 	m := sample(id1)
@@ -143,6 +143,7 @@ func TestAFirstPlainManifestHasNoNulls(t *testing.T) {
 	m := sample(id1)
 	m.Previous, m.BucketTime, m.EncryptionKeys, m.Suspect, m.HashKV.Members, m.Certificates = nil, time.Time{}, nil, Suspect{}, nil, nil
 	m.Source.Members, m.Source.Alarms, m.Sealed.Stanzas, m.Sealed.Fingerprints = nil, nil, nil, nil
+	m.ReadBack.Sinks = nil
 	m.Sealed.Key, m.Sealed.HeaderSHA256, m.RecipientsChanged = SealedKey(m.Cluster, m.ID, false), "", nil
 	m.Started = m.Started.In(time.FixedZone("here", 7200)).Add(77 * time.Microsecond)
 	text := string(encode(t, m))
@@ -214,6 +215,7 @@ func TestManifestsThatCannotBeActedOnAreRefused(t *testing.T) {
 		"previous is itself": {`"previous":{"id":"20261120T143500Z-r123000-aaaaaa"`, `"previous":{"id":"20261120T145000Z-r123456-7f3a9c"`, ErrDamaged},
 		"hash too large":     {`"hash":4000000000`, `"hash":4300000000`, ErrDamaged},
 		"etcd id":            {`"cdf818194e3a8c32"`, `"0xcdf818194e3a8c3"`, ErrDamaged},
+		"certificate":        {`"not_after":"2027-01-02T03:04:05Z"`, `"not_after":"9999-12-31T23:59:59-01:00"`, ErrDamaged},
 		"two values":         {"}\n", "}{}\n", ErrDamaged},
 		"two lines":          {"}\n", "}\n{}\n", ErrDamaged},
 		"no newline":         {"}\n", "}", ErrDamaged},

@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/lifeboat-dr/lifeboat/internal/shell"
@@ -15,11 +16,24 @@ type Tools struct {
 	Lifeboat     []string // flags of `lifeboat restore` that say where backups are and what opens them
 	Identity     bool     // something among them opens backups
 	NewDir       string   // absolute; data directories are made under it
+
+	untried bool // no etcd has let anybody in by these flags
 }
 
-// etcdctl is a command for some endpoints. The password is read where the command runs: it stands in no list of processes.
+// certificates stand for those that nobody has named.
+const certificates = "--cacert=/PATH/TO/ca.crt --cert=/PATH/TO/client.crt --key=/PATH/TO/client.key"
+
+// etcdctl is a command for some endpoints. The password is read where the command runs: it stands in no list of processes. Where no certificate
+// was given, etcd wants one, and has not answered without, the place for it is shown: on the day it is not to be guessed.
 func (t Tools) etcdctl(endpoints []string, args ...string) string {
 	words := append([]string{"etcdctl"}, t.Etcdctl...)
+	secured := slices.ContainsFunc(endpoints, func(e string) bool { return strings.HasPrefix(e, "https://") })
+	given := slices.ContainsFunc(t.Etcdctl, func(flag string) bool {
+		return strings.HasPrefix(flag, "--cacert=") || strings.HasPrefix(flag, "--cert=")
+	})
+	if secured && t.untried && !given {
+		words = append(words, strings.Fields(certificates)...)
+	}
 	if len(endpoints) > 0 {
 		words = append(words, "--endpoints="+strings.Join(endpoints, ","))
 	}

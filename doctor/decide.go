@@ -12,6 +12,7 @@ import (
 // given.
 func Decide(f Facts, t Tools) Decision {
 	d := &decider{Facts: f, Tools: t}
+	d.untried = f.Etcd == nil || len(f.Etcd.Answered) == 0
 	d.count()
 	d.choose()
 	d.Backup = d.backup()

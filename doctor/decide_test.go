@@ -231,6 +231,29 @@ func TestWhatARestoreLosesIsSaid(t *testing.T) {
 	}
 }
 
+// TestCommandsShowWhereCertificatesGo: none was named, and nobody has seen that it goes without.
+func TestCommandsShowWhereCertificatesGo(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		states string
+		flags  []string
+		shown  bool
+	}{
+		"nobody answers":                {"ddd", nil, true},
+		"nobody answers, and a name":    {"ddd", []string{"--user=root"}, true},
+		"certificates are given":        {"ddd", []string{"--cacert=/etc/etcd/ca.crt"}, false},
+		"one has answered without them": {"udd", nil, false},
+	} {
+		f := scene(c.states, false).withBackup(900)
+		f.settleMembers()
+		f.planRestore("/nowhere/etcd-new")
+		got := strings.Join(commandsOf(Decide(f, Tools{Etcdctl: c.flags, NewDir: "/nowhere/etcd-new"}), "backup"), "\n")
+		if !strings.Contains(got, "etcdctl ") || strings.Contains(got, " --cacert=/PATH/TO/ca.crt --cert=/PATH/TO/client.crt --key=/PATH/TO/client.key --endpoints=https://") != c.shown {
+			t.Errorf("%s:\n%s", name, got)
+		}
+	}
+}
+
 func TestADataDirectoryIsWorthMoreThanAnOlderBackup(t *testing.T) {
 	t.Parallel()
 	f := scene("ddd", false).withBackup(900)

@@ -128,7 +128,7 @@ func Describe(e catalog.Entry) retention.Backup {
 		ID: string(e.ID), Time: e.ID.Time(), Revision: e.Revision, Sequence: e.Sequence,
 		Lineage: string(e.Lineage.First), Begun: e.Lineage.First.Time(),
 		Accepted: len(e.Doubts) == 0, Witness: e.Accepts(),
-		Held: e.Held, Proven: proven, ReadBack: e.ReadBack.Mode == "always" && e.ReadBack.OK, Broken: e.Broken(),
+		Held: e.Held, Proven: proven, ReadBack: e.ReadInFull(), Broken: e.Broken(),
 	}
 }
 

@@ -17,10 +17,11 @@ import (
 
 // bucket is what a command that reads or writes backups works on: every sink, and whose signatures count.
 type bucket struct {
-	sinks   []catalog.Named
-	cluster string
-	trust   catalog.Trust
-	unread  []*catalog.Problem // sinks that list could not read
+	sinks    []catalog.Named
+	readBack map[string]catalog.ReadBackMode // by the sink's name
+	cluster  string
+	trust    catalog.Trust
+	unread   []*catalog.Problem // sinks that list could not read
 }
 
 // bucket opens the sinks that flags or configuration name. It makes no request yet, so of what is a store's fault it tells only that not
@@ -33,7 +34,7 @@ func (f *flags) bucket(ctx context.Context, g *global, cmd *cobra.Command) (*buc
 	if len(places) == 0 {
 		return nil, &usageError{"no sink is given", "say where backups live with --sink, for example --sink file:///var/backups/etcd"}
 	}
-	b := &bucket{cluster: f.cluster}
+	b := &bucket{cluster: f.cluster, readBack: map[string]catalog.ReadBackMode{}}
 	for _, p := range places {
 		s, err := f.opened.open(ctx, g, p)
 		if err != nil {
@@ -44,6 +45,7 @@ func (f *flags) bucket(ctx context.Context, g *global, cmd *cobra.Command) (*buc
 			return nil, &usageError{"the sink " + name + " is given twice", "leave one of them out: two copies in one place are one copy"}
 		}
 		b.sinks = append(b.sinks, catalog.Named{Name: name, Sink: s})
+		b.readBack[name] = p.readBack
 	}
 	if err := allAbsent(b.sinks); err != nil {
 		return nil, err

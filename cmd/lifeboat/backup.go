@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -34,6 +35,10 @@ func (f *backupFlags) command(g *global) *cobra.Command {
 		Long: `Take a snapshot from the best of the given endpoints, seal it to the recipients, put it into every sink, read
 it back from each, decrypt and compare, and only then commit it. The cluster is only read.
 
+Where reading back costs too much, --read-back daily or checksum (read-back in the configuration, of each sink) has the
+sealed file decrypted and compared here, and the store asked for the size and checksum of what it has taken. The manifest
+records it, and for the floor of prune only backups count that were read back in full, or proven later.
+
 A sink that cannot be used misses the backup, which is on record in the others: later runs copy what was missed into
 it, as it is, at most three at a time and for a week; lifeboat copy does it at once. That this fails is a warning.
 
@@ -48,6 +53,8 @@ EXIT STATUS
 		},
 	}
 	f.register(cmd)
+	cmd.Flags().StringVar(&f.readBack, "read-back", "", "how copies are proved before they count: `MODE` always (in full), daily (in full once a day and after a failure, else by the store's checksum) or checksum; "+
+		"for all sinks (default: what the configuration says of each, else always)")
 	return cmd
 }
 
@@ -134,7 +141,7 @@ func (f *backupFlags) options(g *global, b *bucket) (backup.Options, error) {
 		return backup.Options{}, &usageError{fmt.Sprintf("--cluster: %v", err), "use letters, digits, dots, dashes and underscores"}
 	}
 	return backup.Options{
-		Cluster: cluster, Etcd: from, Sinks: b.sinks, Recipients: to, Plain: f.encryption == "none",
+		Cluster: cluster, Etcd: from, Sinks: b.sinks, ReadBack: b.readBack, Recipients: to, Plain: f.encryption == "none",
 		Signers: signers, Trust: b.trust, SpoolDir: f.spoolDir, AllowNoQuorum: f.allowNoQuorum, Attest: f.attest, Stall: f.stall,
 		Tool: version, Now: g.now,
 	}, nil
@@ -149,9 +156,10 @@ type takenBackup struct {
 }
 
 type deliveryJSON struct {
-	Sink  string `json:"sink"`
-	OK    bool   `json:"ok"`
-	Error string `json:"error,omitempty"`
+	Sink     string `json:"sink"`
+	OK       bool   `json:"ok"`
+	ReadBack string `json:"read_back,omitempty"` // full or checksum
+	Error    string `json:"error,omitempty"`
 }
 
 // repairJSON is an earlier backup that a sink had missed.
@@ -167,8 +175,13 @@ func (f *backupFlags) print(g *global, r *backup.Result) error {
 		out := takenBackup{Manifest: r.Manifest, Seconds: map[string]float64{}}
 		for _, d := range r.Sinks {
 			j := deliveryJSON{Sink: d.Sink, OK: d.Err == nil}
-			if d.Err != nil {
+			switch {
+			case d.Err != nil:
 				j.Error = d.Err.Error()
+			case d.Full:
+				j.ReadBack = "full"
+			default:
+				j.ReadBack = "checksum"
 			}
 			out.Deliveries = append(out.Deliveries, j)
 		}
@@ -193,9 +206,13 @@ func (f *backupFlags) print(g *global, r *backup.Result) error {
 	if len(m.HashKV.Members) > 0 {
 		from += ", compared with live " + strings.Join(m.HashKV.Members, ", ")
 	}
-	_, err := fmt.Fprintf(g.out, "%s\n  revision %d, %d keys, HashKV %d, from %s\n  database %s, stored %s, in %d of %d sinks\n  %s\n",
+	byChecksum := ""
+	if n := len(slices.DeleteFunc(slices.Clone(r.Sinks), func(d backup.Delivery) bool { return d.Err != nil || d.Full })); n > 0 {
+		byChecksum = fmt.Sprintf(" (%d compared by checksum)", n)
+	}
+	_, err := fmt.Fprintf(g.out, "%s\n  revision %d, %d keys, HashKV %d, from %s\n  database %s, stored %s, in %d of %d sinks%s\n  %s\n",
 		m.ID, m.Revision, m.LiveKeys, m.HashKV.Hash, from,
-		bytesText(m.Plain.Size), bytesText(m.Sealed.Size), len(r.Sinks)-len(r.Failed()), len(r.Sinks), strings.Join(took, ", "))
+		bytesText(m.Plain.Size), bytesText(m.Sealed.Size), len(r.Sinks)-len(r.Failed()), len(r.Sinks), byChecksum, strings.Join(took, ", "))
 	for _, p := range r.Repaired {
 		if p.Err == nil && err == nil {
 			_, err = fmt.Fprintf(g.out, "  %s, which %s had missed, is there now\n", p.ID, p.Sink)

@@ -16,7 +16,7 @@ import (
 	"github.com/spf13/cobra"
 	"go.yaml.in/yaml/v3"
 
-	"github.com/lifeboat-dr/lifeboat/retention"
+	"github.com/lifeboat-dr/lifeboat/catalog"
 )
 
 // configFile is the YAML file behind --config. Its keys are the flags' names; docs/configuration.md describes them.
@@ -64,20 +64,6 @@ type retentionConfig struct {
 	Yearly  int           `yaml:"yearly"`
 	Within  time.Duration `yaml:"within"`
 	Floor   *int          `yaml:"floor"` // nil if it is not there: 0 is a mistake to be told
-}
-
-// floor is how many restorable backups are always left.
-func (r retentionConfig) floor() int {
-	if r.Floor != nil {
-		return *r.Floor
-	}
-	return retention.DefaultFloor
-}
-
-type sinkConfig struct {
-	URL             string `yaml:"url"`
-	CredentialsFile string `yaml:"credentials-file"`
-	CAFile          string `yaml:"ca-file"`
 }
 
 // readConfig reads and checks a configuration file. A key it does not know is an error with the line: a misspelt
@@ -157,6 +143,9 @@ func (c *configFile) check(path string) error {
 		if c.Sinks[name].URL == "" {
 			complain("sink %q has no url", name)
 		}
+		if _, err := catalog.ParseReadBackMode(c.Sinks[name].ReadBack); err != nil {
+			complain("sink %q: read-back: %v", name, err)
+		}
 	}
 	if len(wrong) == 0 {
 		return nil
@@ -220,9 +209,6 @@ func goShape(kind string) string {
 	return "a block of keys with values"
 }
 
-// sinkPlace is a sink before it is opened: its URL and the files that go with it.
-type sinkPlace struct{ url, credentialsFile, caFile string }
-
 // settle fills what was given neither as a flag nor in the environment from the configuration file, and returns the sinks.
 func (f *flags) settle(cmd *cobra.Command) ([]sinkPlace, error) {
 	if err := f.check(); err != nil {
@@ -256,29 +242,10 @@ func (f *flags) settle(cmd *cobra.Command) ([]sinkPlace, error) {
 	}
 	if len(places) == 0 {
 		for _, name := range k.Sinks {
-			s := c.Sinks[name]
-			places = append(places, sinkPlace{s.URL, s.CredentialsFile, s.CAFile})
+			places = append(places, c.Sinks[name].place())
 		}
 	}
-	return places, nil
-}
-
-// place is a sink as a person names it: by its URL, or by its name in the configuration, with the files that go with it there.
-func (f *flags) place(flag, named string) (sinkPlace, error) {
-	if s, ok := f.known[named]; ok {
-		return sinkPlace{s.URL, s.CredentialsFile, s.CAFile}, nil
-	}
-	if strings.ContainsAny(named, ":/") {
-		return sinkPlace{url: named}, nil
-	}
-	e := &usageError{fmt.Sprintf("%s %s is neither a URL nor the name of a sink in the configuration", flag, named), "write s3://bucket/prefix, gs://bucket/prefix or file:///directory"}
-	switch {
-	case f.config == "":
-		e.hint += "; names are those under sinks in the file of --config"
-	case len(f.known) > 0:
-		e.hint += "; the configuration has: " + strings.Join(slices.Sorted(maps.Keys(f.known)), ", ")
-	}
-	return sinkPlace{}, e
+	return f.readAllBack(places)
 }
 
 // cluster picks the named cluster, or the only one.

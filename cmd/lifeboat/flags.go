@@ -23,9 +23,10 @@ type flags struct {
 	unattended      bool        // there is nobody to ask for a passphrase
 	output          string
 
-	sinks  []string
-	known  map[string]sinkConfig // the sinks of the configuration, by name
-	opened *opened               // of a process that runs many commands; nil otherwise
+	sinks    []string
+	readBack string                // of backup, for all sinks; "": as the configuration says
+	known    map[string]sinkConfig // the sinks of the configuration, by name
+	opened   *opened               // of a process that runs many commands; nil otherwise
 
 	endpoints                  []string
 	cacert, cert, key          string

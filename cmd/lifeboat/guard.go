@@ -119,6 +119,7 @@ func (f *guardFlags) prepare(g *global, cmd *cobra.Command, args []string) (*gua
 		}
 	}
 	o.PreUpgrade = true
+	o.ReadBack = nil // in full, whatever is configured: this is the one to go back to
 	f.cluster, place.cluster = o.Cluster, o.Cluster
 	if f.reason == "" {
 		f.reason = "pre-upgrade: " + args[0]

@@ -145,6 +145,9 @@ func remarks(e catalog.Entry) string {
 	if !e.Quorum {
 		all = append(all, "taken without quorum")
 	}
+	if !e.ReadInFull() {
+		all = append(all, "not read back in full when it was made")
+	}
 	if e.Raw {
 		all = append(all, "raw")
 	}
@@ -236,6 +239,7 @@ func (g *global) printShow(e catalog.Entry, later []string) error {
 		{"given later to", orNone(strings.Join(later, ", "))},
 		{"signed by", signedBy(e.Sig)},
 		{"in", strings.Join(e.Sinks, ", ")},
+		{"read back", readBackText(e)},
 		{"at-rest keys", orNone(strings.Join(keys, ", "))},
 		{"alarms", orNone(strings.Join(e.Source.Alarms, ", "))},
 		{"remarks", orNone(remarks(e))},
@@ -259,6 +263,26 @@ func sealedTo(e catalog.Entry) string {
 		return "nobody: anyone can read it"
 	}
 	return strings.Join(e.Manifest.Sealed.Fingerprints, ", ") + " (fingerprints)"
+}
+
+// readBackText tells how the copies were proved when the backup was made.
+func readBackText(e catalog.Entry) string {
+	if e.ReadBack.OK {
+		return "in full, decrypted and compared"
+	}
+	var full, asked []string
+	for _, s := range e.ReadBack.Sinks {
+		if s.Full {
+			full = append(full, s.Sink)
+		} else {
+			asked = append(asked, s.Sink)
+		}
+	}
+	text := "compared by the store's checksum: " + orNone(strings.Join(asked, ", "))
+	if len(full) > 0 {
+		text = "in full from " + strings.Join(full, ", ") + "; " + text
+	}
+	return text
 }
 
 func orNone(s string) string {

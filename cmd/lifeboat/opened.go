@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/lifeboat-dr/lifeboat/catalog"
 	"github.com/lifeboat-dr/lifeboat/sinks"
 	"github.com/lifeboat-dr/lifeboat/sinks/open"
 )
@@ -44,5 +45,6 @@ func (o *opened) open(ctx context.Context, g *global, p sinkPlace) (sinks.Sink, 
 
 // options are what goes with opening a place.
 func (p sinkPlace) options(g *global) open.Options {
-	return open.Options{CredentialsFile: p.credentialsFile, CAFile: p.caFile, Log: g.logger()}
+	byChecksum := p.readBack == catalog.ReadBackDaily || p.readBack == catalog.ReadBackChecksum
+	return open.Options{CredentialsFile: p.credentialsFile, CAFile: p.caFile, Checksums: byChecksum, Log: g.logger()}
 }

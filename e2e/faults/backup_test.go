@@ -5,7 +5,9 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/lifeboat-dr/lifeboat/backup"
 	"github.com/lifeboat-dr/lifeboat/catalog"
@@ -34,7 +36,27 @@ func TestARecordedClusterIsBackedUpWhole(t *testing.T) {
 func TestBackupHoldsItsPromisesWhateverCallFails(t *testing.T) {
 	t.Parallel()
 	s := newScene(t)
-	s.everywhere(t, operation{"backup", s.backup, s.judgeBackup})
+	s.everywhere(t, operation{name: "backup", do: s.backup, judge: s.judgeBackup})
+}
+
+// TestBackupHoldsItsPromisesWhereNotAllIsReadBack asks stores for checksums: of one because today's first was read back, of the other always.
+func TestBackupHoldsItsPromisesWhereNotAllIsReadBack(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	s.at = s.at.AddDate(0, 0, -1).Add(time.Hour)
+	s.options.ReadBack = map[string]catalog.ReadBackMode{"a": catalog.ReadBackDaily, "b": catalog.ReadBackChecksum}
+	judge := func(t *testing.T, told any, ss []catalog.Named, c cut) {
+		t.Helper()
+		s.judgeBackup(t, told, ss, c)
+		if ran := told.(ranBackup); c.way.name == "" && (ran.err != nil || ran.result.Sinks[0].Full || ran.result.Sinks[1].Full) {
+			t.Errorf("without a fault something was read back: %+v, %v", ran.result, ran.err)
+		}
+	}
+	// All others, the lists of a day apart, are those of a backup that is read back.
+	only := func(c fault.Call) bool {
+		return c.Op == fault.Checksum || c.Op == fault.List && strings.HasPrefix(c.Key, "v1/"+clusterName+"/snapshots/") && strings.HasSuffix(c.Key, "T")
+	}
+	s.everywhere(t, operation{name: "backup by checksum", do: s.backup, judge: judge, only: only})
 }
 
 // ranBackup is what a backup told.
@@ -79,7 +101,7 @@ func (s *scene) judgeDelivery(t *testing.T, ran ranBackup, ss []catalog.Named, c
 		return
 	}
 	m := ran.result.Manifest
-	if m.Revision < m.LinearizableRevision || !m.Quorum || !m.ReadBack.OK {
+	if m.Revision < m.LinearizableRevision || !m.Quorum || !m.ReadBack.OK && s.options.ReadBack == nil {
 		t.Errorf("revision %d, linearizable %d, read back %v", m.Revision, m.LinearizableRevision, m.ReadBack)
 	}
 	failed := ran.result.Failed()
@@ -105,10 +127,10 @@ func (s *scene) judgeDelivery(t *testing.T, ran ranBackup, ss []catalog.Named, c
 	}
 }
 
-// unseen tells whether a cut kept the backup's payload or manifest from being read back whole.
+// unseen tells whether a cut kept the backup's payload or manifest from being read back whole, or its checksum from being told.
 func unseen(m catalog.Manifest, c cut) bool {
 	of := c.call.Key == steady(m.Sealed.Key) || c.call.Key == steady(catalog.ManifestKey(m.Cluster, m.ID))
-	return of && (c.call.Op == fault.Open || c.call.Op == fault.Read) && !c.harmless
+	return of && (c.call.Op == fault.Open || c.call.Op == fault.Read || c.call.Op == fault.Checksum) && !c.harmless
 }
 
 // mustHave looks for a backup in a sink: the same manifest as was told, and a payload that opens.

@@ -59,6 +59,8 @@ type operation struct {
 	do   func(ctx context.Context, ss []catalog.Named) any // what it tells is for judge
 	// judge looks at what it told, what the sinks hold now without any fault, and what was cut; the zero cut has no way.
 	judge func(t *testing.T, told any, ss []catalog.Named, c cut)
+	// only picks the calls that are cut, each of them in every run; nil takes all calls.
+	only func(fault.Call) bool
 }
 
 // suffix is the part of a backup's id that chance decides on.
@@ -70,7 +72,9 @@ func (s *scene) everywhere(t *testing.T, op operation) {
 	t.Helper()
 	cuts := s.cuts(t, op)
 	all := len(cuts)
-	if !lab.Long() {
+	if op.only != nil && !lab.Long() {
+		cuts = slices.DeleteFunc(cuts, func(c cut) bool { return !op.only(c.call) })
+	} else if !lab.Long() {
 		rnd := rand.New(rand.NewPCG(1, uint64(all)))
 		rnd.Shuffle(all, func(i, j int) { cuts[i], cuts[j] = cuts[j], cuts[i] })
 		cuts = cuts[:(all+9)/10]

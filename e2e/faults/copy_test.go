@@ -15,7 +15,7 @@ import (
 func TestCopyHoldsItsPromisesWhateverCallFails(t *testing.T) {
 	t.Parallel()
 	s := newScene(t).halved()
-	s.everywhere(t, operation{"copy", s.copy(t.TempDir()), s.judgeCopy})
+	s.everywhere(t, operation{name: "copy", do: s.copy(t.TempDir()), judge: s.judgeCopy})
 }
 
 // halved is the scene with the held backup gone from the first sink altogether, and of another one the payload alone left there.

@@ -76,10 +76,10 @@ func TestPromisesHoldWithARealEtcdAndARealStore(t *testing.T) {
 		s  *scene
 		op operation
 	}{
-		{sound, operation{"backup", sound.backup, sound.judgeBackup}},
-		{damaged, operation{"verify deep", damaged.verify(true), damaged.judgeVerify}},
-		{halved, operation{"copy", halved.copy(t.TempDir()), halved.judgeCopy}},
-		{pruned.scene, operation{"prune", pruned.prune, pruned.judge}},
+		{sound, operation{name: "backup", do: sound.backup, judge: sound.judgeBackup}},
+		{damaged, operation{name: "verify deep", do: damaged.verify(true), judge: damaged.judgeVerify}},
+		{halved, operation{name: "copy", do: halved.copy(t.TempDir()), judge: halved.judgeCopy}},
+		{pruned.scene, operation{name: "prune", do: pruned.prune, judge: pruned.judge}},
 	} {
 		t.Run(run.op.name, func(t *testing.T) {
 			t.Parallel()

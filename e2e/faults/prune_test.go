@@ -39,7 +39,7 @@ func TestPruneRemovesNothingElseWhateverCallFails(t *testing.T) {
 			if frozen := len(p.due) == 0; frozen != (name == "prune a frozen") {
 				t.Fatalf("to be removed are %v", p.due)
 			}
-			p.everywhere(t, operation{name, p.prune, p.judge})
+			p.everywhere(t, operation{name: name, do: p.prune, judge: p.judge})
 		})
 	}
 }

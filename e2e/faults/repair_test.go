@@ -11,7 +11,7 @@ import (
 func TestABackupThatRepairsHoldsItsPromisesWhateverCallFails(t *testing.T) {
 	t.Parallel()
 	s := newScene(t).missed(t)
-	s.everywhere(t, operation{"backup that repairs", s.backup, s.judgeRepair})
+	s.everywhere(t, operation{name: "backup that repairs", do: s.backup, judge: s.judgeRepair})
 }
 
 // missed is the scene in which the first sink could not be given the third backup, as a report in the second says.

@@ -21,7 +21,7 @@ func TestVerifyNeverSaysWholeOfWhatIsNotWhateverCallFails(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := newScene(t).damaged()
-			s.everywhere(t, operation{name, s.verify(deep), s.judgeVerify})
+			s.everywhere(t, operation{name: name, do: s.verify(deep), judge: s.judgeVerify})
 		})
 	}
 }

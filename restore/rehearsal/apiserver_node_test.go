@@ -176,7 +176,7 @@ func TestNodeAnObjectThatNobodyCanReadFailsByName(t *testing.T) {
 				t.Fatal(err)
 			}
 			o := options(t, path)
-			o.Members, o.APIServer, o.Timeout = 1, lab.Tool(t, tools.Kube, "kube-apiserver"), 45*time.Second
+			o.Members, o.APIServer, o.Timeout = 1, lab.Tool(t, tools.Kube, "kube-apiserver"), 2*time.Minute
 			r := rehearse(t, o)
 			if r.Passed || !strings.Contains(r.Reason, want+":") || !strings.Contains(r.Reason, key) || !strings.HasPrefix(r.Remedy, "etcd comes back whole") {
 				t.Errorf("passed is %t: %s", r.Passed, r.Reason)

@@ -23,6 +23,14 @@ type broken struct {
 	open   func(ctx context.Context, key string, off int64) (io.ReadCloser, error)
 	list   func(ctx context.Context, prefix string) iter.Seq2[sinks.Object, error]
 	remove func(ctx context.Context, key string) error
+	sum    func(ctx context.Context, key string) (sinks.Checksum, error)
+}
+
+func (b *broken) Checksum(ctx context.Context, key string) (sinks.Checksum, error) {
+	if b.sum != nil {
+		return b.sum(ctx, key)
+	}
+	return b.good.Checksum(ctx, key)
 }
 
 func (b *broken) Put(ctx context.Context, key string, body io.ReaderAt, size int64) error {
@@ -67,7 +75,7 @@ func TestEveryCheckCatchesItsKindOfBreakage(t *testing.T) {
 		checks[c.Name] = c
 	}
 	caught := map[string]int{}
-	for _, breakage := range slices.Concat(putBreakages(), failureBreakages(), openBreakages(), listBreakages(), deleteBreakages(), keyBreakages()) {
+	for _, breakage := range slices.Concat(putBreakages(), failureBreakages(), openBreakages(), listBreakages(), deleteBreakages(), keyBreakages(), checksumBreakages()) {
 		for _, name := range breakage.caughtBy {
 			check, ok := checks[name]
 			if !ok {

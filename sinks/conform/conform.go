@@ -24,7 +24,7 @@ import (
 // Checks returns all checks, in an order that makes the first failure the most telling one. They are independent of
 // each other and may run at once.
 func Checks() []sinks.Check {
-	return slices.Concat(putChecks(), failureChecks(), raceChecks(), openChecks(), listChecks(), deleteChecks(), keyChecks())
+	return slices.Concat(putChecks(), failureChecks(), raceChecks(), openChecks(), listChecks(), deleteChecks(), keyChecks(), checksumChecks())
 }
 
 // A trial is one check under way: a sink, and a prefix of its own.

@@ -8,6 +8,7 @@ import (
 	"iter"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -212,8 +213,11 @@ func (unconditional) Conditional() bool { return false }
 func TestALostRaceIsAdviceWhereConditionalWritesAreTurnedOff(t *testing.T) {
 	t.Parallel()
 	inner := mem.New()
+	var one sync.Mutex // else all might delete before the first of them puts
 	s := unconditional{&altered{Sink: inner, put: func(ctx context.Context, key string, body io.ReaderAt, size int64) error {
 		if strings.Contains(key, "race") || strings.Contains(key, "racing") {
+			one.Lock()
+			defer one.Unlock()
 			_ = inner.Delete(ctx, key) // the last one stays
 		}
 		return inner.Put(ctx, key, body, size)

@@ -67,6 +67,11 @@ func (g *guard) PartSize() int64 {
 	return 1 << 20
 }
 
+// Checksum implements [sinks.Checksummed], as far as the sink does.
+func (g *guard) Checksum(ctx context.Context, key string) (sinks.Checksum, error) {
+	return sinks.ChecksumOf(ctx, g.Sink, key)
+}
+
 // Put implements [sinks.Sink].
 func (g *guard) Put(ctx context.Context, key string, body io.ReaderAt, size int64) error {
 	if g.why != nil && size >= 0 && sinks.CheckKey(key) == nil && !g.allow(key, size) {

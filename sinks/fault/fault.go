@@ -46,6 +46,8 @@ const (
 	Read   Op = "read"
 	List   Op = "list"
 	Delete Op = "delete"
+
+	Checksum Op = "checksum"
 )
 
 // A Call is one call to the sink.

@@ -8,7 +8,19 @@ import (
 	"github.com/lifeboat-dr/lifeboat/sinks"
 )
 
-// The optional interfaces of a sink are those of the sink behind it: who asks whether a sink can do something must get the true answer.
+// Checksum implements [sinks.Checksummed]. It is there whatever the sink behind can do: one that tells no checksums says so by its error.
+func (s *sink) Checksum(ctx context.Context, key string) (told sinks.Checksum, err error) {
+	err = s.change(ctx, Checksum, key, func() error {
+		told, err = sinks.ChecksumOf(ctx, s.inner, key)
+		return err
+	})
+	if err != nil {
+		return sinks.Checksum{}, err
+	}
+	return told, nil
+}
+
+// The other optional interfaces of a sink are those of the sink behind it: who asks whether a sink can do something must get the true answer.
 // Restricted and Conditional, which ask no store anything, are not passed on.
 
 // The calls of the optional interfaces. Steps of their listings count as those of List do. Examine cannot fail, and is no call.

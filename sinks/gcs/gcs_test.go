@@ -3,6 +3,7 @@ package gcs_test
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io/fs"
 	"log/slog"
 	"net/http"
@@ -156,6 +157,15 @@ func (p place) others(t *testing.T, key string, body []byte) {
 
 func contractTests() map[string]func(*testing.T, place) {
 	return map[string]func(*testing.T, place){
+		"the store tells a checksum of every object": func(t *testing.T, p place) {
+			for _, size := range []int{1, chunk, 3*chunk + 1} {
+				key := fmt.Sprint(size)
+				conformtest.MustPut(t, p.sink(t, nil), key, conformtest.Content(1, size))
+				if told, err := p.sink(t, nil).Checksum(t.Context(), key); err != nil || told.Algorithm != sinks.CRC32C || told.PartSize != 0 {
+					t.Errorf("of %d bytes it tells %+v, %v", size, told, err)
+				}
+			}
+		},
 		"the contract": func(t *testing.T, p place) {
 			s := p.sink(t, nil)
 			conformtest.Run(t, "fake-gcs-server", s, "")

@@ -24,6 +24,7 @@ type Options struct {
 	CredentialsFile string // AWS shared credentials file, for s3; JSON of a service account or external account, for gs
 	CAFile          string // certificates to trust besides the system's, for s3 and gs
 	Create          bool   // make a missing directory, for file
+	Checksums       bool   // have the store keep checksums of what is put, for sinks.Checksummed; for s3, others do so anyway
 	PartSize        int64  // bytes from which objects are put in parts, and the size of those; for s3 and gs; 0: its default
 
 	Log *slog.Logger // told of failures that were overcome; may be nil

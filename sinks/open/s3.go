@@ -11,7 +11,7 @@ import (
 )
 
 func openS3(ctx context.Context, raw string, u *url.URL, o Options) (sinks.Sink, error) {
-	options := s3.Options{Bucket: u.Host, Prefix: strings.Trim(u.Path, "/"), CredentialsFile: o.CredentialsFile, CAFile: o.CAFile, PartSize: o.PartSize, Log: o.Log}
+	options := s3.Options{Bucket: u.Host, Prefix: strings.Trim(u.Path, "/"), CredentialsFile: o.CredentialsFile, CAFile: o.CAFile, PartSize: o.PartSize, Checksums: o.Checksums, Log: o.Log}
 	switch {
 	case u.Host == "":
 		return nil, usage(raw, "it names no bucket", "write s3://bucket/prefix")

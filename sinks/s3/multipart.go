@@ -81,36 +81,48 @@ func (u *upload) send(ctx context.Context, to *s3.CreateMultipartUploadOutput) (
 		g.Go(func() error {
 			off := int64(i) * each
 			n := min(each, u.size-off)
-			number := int32(i + 1)
-			out, err := u.client.UploadPart(gctx, &s3.UploadPartInput{
-				Bucket:            &u.o.Bucket,
-				Key:               &u.key,
-				UploadId:          to.UploadId,
-				PartNumber:        &number,
-				Body:              io.NewSectionReader(u.body, off, n),
-				ContentLength:     &n,
-				ChecksumAlgorithm: to.ChecksumAlgorithm,
-			}, u.attempt().option)
-			if err != nil {
-				return err
-			}
-			parts[i] = types.CompletedPart{
-				PartNumber: &number,
-				ETag:       out.ETag,
-				// Where the store has checksums for parts, it wants to be told them again.
-				ChecksumCRC32:     out.ChecksumCRC32,
-				ChecksumCRC32C:    out.ChecksumCRC32C,
-				ChecksumCRC64NVME: out.ChecksumCRC64NVME,
-				ChecksumSHA1:      out.ChecksumSHA1,
-				ChecksumSHA256:    out.ChecksumSHA256,
-			}
-			return nil
+			var err error
+			parts[i], err = u.part(gctx, to, int32(i+1), off, n)
+			return err
 		})
 	}
 	if err := g.Wait(); err != nil {
 		return nil, err
 	}
 	return parts, ctx.Err()
+}
+
+// part uploads n bytes from off on.
+func (u *upload) part(ctx context.Context, to *s3.CreateMultipartUploadOutput, number int32, off, n int64) (types.CompletedPart, error) {
+	in := &s3.UploadPartInput{
+		Bucket:            &u.o.Bucket,
+		Key:               &u.key,
+		UploadId:          to.UploadId,
+		PartNumber:        &number,
+		Body:              io.NewSectionReader(u.body, off, n),
+		ContentLength:     &n,
+		ChecksumAlgorithm: to.ChecksumAlgorithm,
+	}
+	if u.o.Checksums {
+		var err error
+		if in.ChecksumSHA256, err = u.checksum(off, n); err != nil {
+			return types.CompletedPart{}, err
+		}
+	}
+	out, err := u.client.UploadPart(ctx, in, u.attempt().option)
+	if err != nil {
+		return types.CompletedPart{}, err
+	}
+	return types.CompletedPart{
+		PartNumber: &number,
+		ETag:       out.ETag,
+		// Where the store has checksums for parts, it wants to be told them again.
+		ChecksumCRC32:     out.ChecksumCRC32,
+		ChecksumCRC32C:    out.ChecksumCRC32C,
+		ChecksumCRC64NVME: out.ChecksumCRC64NVME,
+		ChecksumSHA1:      out.ChecksumSHA1,
+		ChecksumSHA256:    out.ChecksumSHA256,
+	}, nil
 }
 
 // abort removes what was sent. It must work when ctx has ended, and has little time then. A part whose request was given up may be

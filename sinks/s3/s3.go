@@ -39,6 +39,7 @@ type Options struct {
 	KMSKey        string // id of the key for aws:kms; default: the account's
 	LockMode      string // governance or compliance: new objects cannot be removed for LockDays; default: the bucket's
 	LockDays      int
+	Checksums     bool // have the store keep a SHA-256 of new objects, or of their parts, which it can be asked for; Amazon keeps a checksum anyway
 	Unconditional bool // the store has no conditional writes: look first, and rely on names that nobody else chooses
 
 	PartSize int64         // bytes; objects up to this size are put at once; 16 MiB by default, stores refuse less than 5

@@ -35,14 +35,14 @@ func TestAgainstMinIO(t *testing.T) {
 	t.Parallel()
 	runAgainst(t, lab.StartMinIO(t),
 		contractTests(), uploadTests(), unfinishedTests(), deletionTests(), versionTests(), wrongCredentialsTests(), wrongPlaceTests(), tlsTests(), wrongTLSTests(),
-		putFaultTests(), retryTests(), postureTests(), keyTests(), storingTests(), unconditionalTests(),
+		putFaultTests(), retryTests(), postureTests(), keyTests(), storingTests(), checksumTests(), unconditionalTests(),
 		shared(conformtest.Faults(requests())), shared(conformtest.Retries()), shared(conformtest.Downloads()))
 }
 
 // TestAgainstVersityGW does so with what a second server may answer otherwise.
 func TestAgainstVersityGW(t *testing.T) {
 	t.Parallel()
-	runAgainst(t, lab.StartVersityGW(t), contractTests(), unfinishedTests(), deletionTests(), versionTests(), putFaultTests(), storingTests(), shared(conformtest.Faults(requests())))
+	runAgainst(t, lab.StartVersityGW(t), contractTests(), unfinishedTests(), deletionTests(), versionTests(), putFaultTests(), storingTests(), checksumTests(), shared(conformtest.Faults(requests())))
 }
 
 func runAgainst(t *testing.T, server *lab.S3, groups ...map[string]func(*testing.T, place)) {

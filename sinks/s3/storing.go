@@ -56,10 +56,19 @@ func (u *upload) store(in *s3.PutObjectInput) error {
 	if u.o.KMSKey != "" {
 		in.SSEKMSKeyId = &u.o.KMSKey
 	}
+	if u.o.Checksums {
+		var err error
+		if in.ChecksumSHA256, err = u.checksum(0, u.size); err != nil {
+			return err
+		}
+	}
 	if in.ObjectLockRetainUntilDate = u.lockedUntil(); in.ObjectLockRetainUntilDate == nil {
 		return nil
 	}
 	in.ObjectLockMode = types.ObjectLockMode(strings.ToUpper(u.o.LockMode))
+	if u.o.Checksums {
+		return nil
+	}
 	// A lock takes a checksum. In a header it is understood by stores to which the client would send none.
 	sum := crc32.New(crc32.MakeTable(crc32.Castagnoli))
 	if _, err := io.Copy(sum, io.NewSectionReader(u.body, 0, u.size)); err != nil {
@@ -78,6 +87,9 @@ func (u *upload) storeParts(in *s3.CreateMultipartUploadInput) *s3.CreateMultipa
 	}
 	if in.ObjectLockRetainUntilDate = u.lockedUntil(); in.ObjectLockRetainUntilDate != nil {
 		in.ObjectLockMode = types.ObjectLockMode(strings.ToUpper(u.o.LockMode))
+	}
+	if u.o.Checksums {
+		in.ChecksumAlgorithm = types.ChecksumAlgorithmSha256
 	}
 	return in
 }
