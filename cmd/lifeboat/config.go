@@ -17,7 +17,6 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/lifeboat-dr/lifeboat/catalog"
-	"github.com/lifeboat-dr/lifeboat/retention"
 )
 
 // configFile is the YAML file behind --config. Its keys are the flags' names; docs/configuration.md describes them.
@@ -65,14 +64,6 @@ type retentionConfig struct {
 	Yearly  int           `yaml:"yearly"`
 	Within  time.Duration `yaml:"within"`
 	Floor   *int          `yaml:"floor"` // nil if it is not there: 0 is a mistake to be told
-}
-
-// floor is how many restorable backups are always left.
-func (r retentionConfig) floor() int {
-	if r.Floor != nil {
-		return *r.Floor
-	}
-	return retention.DefaultFloor
 }
 
 // readConfig reads and checks a configuration file. A key it does not know is an error with the line: a misspelt

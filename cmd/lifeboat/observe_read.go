@@ -9,6 +9,7 @@ import (
 
 	"github.com/lifeboat-dr/lifeboat/catalog"
 	"github.com/lifeboat-dr/lifeboat/observe"
+	"github.com/lifeboat-dr/lifeboat/retention"
 	"github.com/lifeboat-dr/lifeboat/scheduler"
 )
 
@@ -91,6 +92,14 @@ func (c *configFile) targets(g *global, file string) (all []observe.Target) {
 		all = append(all, observe.Target{Cluster: r.cluster.Name, Plan: p, Read: r.read})
 	}
 	return all
+}
+
+// floor is how many restorable backups are always left.
+func (r retentionConfig) floor() int {
+	if r.Floor != nil {
+		return *r.Floor
+	}
+	return retention.DefaultFloor
 }
 
 // verifiesDeep tells whether verifications of a cluster open backups: if there is a key for that, unless something else is said.
