@@ -111,7 +111,7 @@ func TestWhatCannotWorkIsRefusedWithTheWayOut(t *testing.T) {
 		"control planes of others":      {append(three[2:], "--set", "controlPlane.enabled=true", "--set", cluster), "controlPlane and clusters"},
 		"a user without a password":     {append(three, "--set", "etcdAuth.user=root"), "etcdAuth has a user and no passwordSecret"},
 		"nobody signs what is trusted":  {append(three, "--set", "trustedKeys=x"), "trustedKeys without signing.secretName"},
-		"nothing is kept":               {append(three, "--set", "retention.last=0,retention.hourly=0,retention.daily=0,retention.weekly=0,retention.monthly=0"), "prune has no rule"},
+		"nothing is kept":               {append(three, "--set-json", `retention={"last":0,"hourly":0,"daily":0,"weekly":0,"monthly":0}`), "prune has no rule"},
 		"a directory in no volume":      {append(three[:2:2], "--set", "sink=file:///backups/etcd", "--set", "encryption.mode=none"), "/backups/etcd is in no volume"},
 		"a heartbeat of CronJobs":       {append(three, "--set", "heartbeat.success=https://x"), "heartbeat is for mode service"},
 		"jitter of CronJobs":            {append(three, "--set", "jitter=1m"), "jitter is for mode service"},
@@ -160,13 +160,15 @@ func TestWhatAClusterSaysWins(t *testing.T) {
 		t.Fatalf("%v, %+v", err, read)
 	}
 	own, usual := read.Clusters[0], read.Clusters[1]
-	if own.Timezone != "Asia/Tokyo" || own.TLS != nil || own.Verify.Sample != "" || own.Prune != nil || own.Retention["last"] != 1000000 || own.Retention["daily"] != 7 {
+	if own.Timezone != "Asia/Tokyo" || own.TLS != nil || own.Verify.Sample != "" || own.Prune != nil ||
+		own.Retention["last"] != 1000000 || own.Retention["daily"] != 7 {
 		t.Errorf("it is %+v", own)
 	}
 	if _, hourly := own.Retention["hourly"]; hourly {
 		t.Errorf("it keeps %v", own.Retention)
 	}
-	if usual.Timezone != "Europe/Berlin" || usual.TLS == nil || usual.Verify.Sample != "10%" || usual.Prune == nil || usual.Retention["hourly"] != 24 || usual.Retention["last"] != 12 {
+	if usual.Timezone != "Europe/Berlin" || usual.TLS == nil || usual.Verify.Sample != "10%" || usual.Prune == nil ||
+		usual.Retention["hourly"] != 24 || usual.Retention["last"] != 12 {
 		t.Errorf("the other is %+v", usual)
 	}
 }
