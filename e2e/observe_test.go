@@ -38,7 +38,8 @@ func newObserved(t *testing.T) *observed {
 // write writes the configuration, with one more cluster.
 func (o *observed) write(t *testing.T, more string) {
 	t.Helper()
-	text := fmt.Sprintf("clusters:\n- {name: default, endpoints: [%q], sinks: [primary, second], schedule: \"*/15 * * * *\", retention: {last: 1, floor: 1}}\n- %s\n", o.cluster.Endpoints()[0], more)
+	text := fmt.Sprintf("clusters:\n- {name: default, endpoints: [%q], sinks: [primary, second], ", o.cluster.Endpoints()[0])
+	text += fmt.Sprintf("schedule: \"*/15 * * * *\", retention: {last: 1, floor: 1}}\n- %s\n", more)
 	text += fmt.Sprintf("sinks: {primary: {url: %q}, second: {url: \"file://%s\"}}\nencryption: {recipients-file: %s}\n", o.url, o.second, o.keys.recipients)
 	if err := os.WriteFile(o.config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
@@ -61,7 +62,8 @@ func TestObserveTellsWhatStatusTells(t *testing.T) {
 		t.Errorf("it is not ready: %s", text)
 	}
 	o.agrees(t, m)
-	if m[`missing_backups{cluster="default",sink="second"}`] != 1 || m[`backup_interval_seconds{cluster="default"}`] != 900 || m[`attention{cluster="other",code="none"}`] != 1 {
+	if m[`missing_backups{cluster="default",sink="second"}`] != 1 || m[`backup_interval_seconds{cluster="default"}`] != 900 ||
+		m[`attention{cluster="other",code="none"}`] != 1 {
 		t.Errorf("it shows %v", m)
 	}
 
@@ -77,7 +79,8 @@ func TestObserveTellsWhatStatusTells(t *testing.T) {
 	o.as(t, o.root, "backup")
 	m = o.s.shows(t, "a cluster that was wiped", func(m series) bool { return m[`suspect_backups{cluster="default",reason="revision"}`] == 1 })
 	o.agrees(t, m)
-	if m[newest] != 2 || m[`suspect_backups{cluster="default",reason="live-keys"}`] != 1 || m[`frozen_backups{cluster="default"}`] != 1 || m[`restorable_backups{cluster="default"}`] != 2 {
+	if m[newest] != 2 || m[`suspect_backups{cluster="default",reason="live-keys"}`] != 1 || m[`frozen_backups{cluster="default"}`] != 1 ||
+		m[`restorable_backups{cluster="default"}`] != 2 {
 		t.Errorf("of a cluster that was wiped it shows %v", m.of("default"))
 	}
 	if _, err := o.minio.Client().DeleteObject(t.Context(), &s3.DeleteObjectInput{Bucket: &o.bucket, Key: &o.manifest}); err != nil {
@@ -203,8 +206,11 @@ func TestObserveRefusesWhatCannotBeRightBeforeItListens(t *testing.T) {
 		}
 		return file
 	}
-	good := config("good", "clusters: [{name: a, sinks: [s]}]\nsinks: {s: {url: \"file://"+dir+"\"}}\n")
-	keyless := config("keyless", "clusters: [{name: a, sinks: [s]}, {name: b, sinks: [s]}]\nsinks: {s: {url: \"file://"+dir+"\"}}\nsigning: {trusted-keys-file: nowhere}\n")
+	with := func(name, clusters, more string) string {
+		return config(name, "clusters: ["+clusters+"]\nsinks: {s: {url: \"file://"+dir+"\"}}\n"+more)
+	}
+	good := with("good", "{name: a, sinks: [s]}", "")
+	keyless := with("keyless", "{name: a, sinks: [s]}, {name: b, sinks: [s]}", "signing: {trusted-keys-file: nowhere}\n")
 	port := fmt.Sprint("127.0.0.1:", lab.FreePorts(t, 1)[0])
 	taken := launch(t, nil, "observe", "--config", good, "--listen", port)
 	taken.until(t, 1, "msg=listening")
@@ -223,7 +229,9 @@ func TestObserveRefusesWhatCannotBeRightBeforeItListens(t *testing.T) {
 		"keys that are missing":  {[]string{"observe", "--config", keyless}, 2, `cluster "a" and 1 more`},
 		"a port that is taken":   {[]string{"observe", "--config", good, "--listen", port}, 1, "another process has this port"},
 		"an address of others":   {[]string{"observe", "--config", good, "--listen", "192.0.2.1:9870"}, 1, "name an address of this machine"},
-		"a retention of nothing": {[]string{"observe", "--config", config("floor", "clusters: [{name: a, sinks: [s], retention: {last: -1}}]\nsinks: {s: {url: \"file://"+dir+"\"}}\n")}, 2, "is negative"},
+		"no schedule at all":     {[]string{"observe", "--config", with("sixty", "{name: a, sinks: [s], schedule: \"61 * * * *\"}", "")}, 2, `cluster "a", backup: schedule "61`},
+		"no name of a cluster":   {[]string{"observe", "--config", with("slash", "{name: .., sinks: [s]}", "")}, 2, `cluster ".."`},
+		"a retention of nothing": {[]string{"observe", "--config", with("floor", "{name: a, sinks: [s], retention: {last: -1}}", "")}, 2, "is negative"},
 	} {
 		if r := lifeboat(t, c.args...); r.code != c.code || !strings.Contains(r.stderr, c.says) {
 			t.Errorf("%s: exit %d\n%s", name, r.code, r.stderr)

@@ -20,7 +20,7 @@ func TestNodeRulesDoWhatTheirTestsSay(t *testing.T) {
 	t.Parallel()
 	promtool := func(t *testing.T, args ...string) {
 		t.Helper()
-		if out, err := exec.Command(lab.Promtool(t, "promtool"), args...).CombinedOutput(); err != nil {
+		if out, err := exec.Command(lab.DebianPrometheus(t, "promtool"), args...).CombinedOutput(); err != nil {
 			t.Errorf("promtool %s: %v\n%s", strings.Join(args, " "), err, out)
 		}
 	}

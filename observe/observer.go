@@ -51,18 +51,6 @@ type Observer struct {
 	ready    bool
 }
 
-// watched is a cluster, and what was last read of it.
-type watched struct {
-	again chan struct{} // it is to be read at once
-
-	mu     sync.Mutex
-	target Target
-	tried  bool
-	ok     bool      // it could be read the last time
-	at     time.Time // when it could; zero if it never could
-	facts  Facts     // from then
-}
-
 // New makes an observer, which reads nothing before Run.
 func New(o Options) *Observer {
 	return &Observer{
@@ -231,14 +219,14 @@ func (o *Observer) read(ctx context.Context, w *watched) {
 	case r := <-done:
 		<-o.slots
 		if ctx.Err() == nil {
-			o.keep(w, r.facts, r.err)
+			w.keep(o.Log, r.facts, r.err)
 		}
 	case <-limited.Done():
 		<-o.slots
 		if ctx.Err() != nil {
 			return
 		}
-		o.keep(w, Facts{}, fmt.Errorf("its sinks were not read within %s", o.Limit))
+		w.keep(o.Log, Facts{}, fmt.Errorf("its sinks were not read within %s", o.Limit))
 		select { // a volume that hangs: one call that never returns is enough
 		case <-done:
 		case <-ctx.Done():
@@ -254,64 +242,4 @@ func tryRead(ctx context.Context, read func(context.Context) (Facts, error)) (f 
 		}
 	}()
 	return read(ctx)
-}
-
-// keep takes note of a reading, and logs what is news.
-func (o *Observer) keep(w *watched, f Facts, err error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	news := !w.tried || w.ok != (err == nil)
-	w.tried, w.ok = true, err == nil
-	switch {
-	case err == nil:
-		if news && !w.at.IsZero() {
-			o.Log.Info("the sinks can be read again", "cluster", w.target.Cluster)
-		}
-		w.facts, w.at = f, time.Now()
-	case news:
-		o.Log.Warn("the sinks could not be read; what was known before stays in the metrics", "cluster", w.target.Cluster, "err", err.Error())
-	}
-}
-
-func (w *watched) show(s shown) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	s.yes(s.success, w.ok)
-	if w.at.IsZero() {
-		return
-	}
-	s.at(s.read, w.at)
-	s.plan(w.target.Plan)
-	s.facts(w.facts, w.ok)
-}
-
-func (w *watched) set(t Target) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.target = t
-}
-
-func (w *watched) name() string {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.target.Cluster
-}
-
-func (w *watched) read() func(context.Context) (Facts, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.target.Read
-}
-
-func (w *watched) wasTried() bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.tried
-}
-
-func (w *watched) readAgain() {
-	select {
-	case w.again <- struct{}{}:
-	default:
-	}
 }

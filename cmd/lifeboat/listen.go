@@ -20,7 +20,10 @@ func checkListen(address string) error {
 		_, err = strconv.ParseUint(port, 10, 16)
 	}
 	if err != nil {
-		return &usageError{fmt.Sprintf("--listen %q is no address to listen on", address), "write HOST:PORT, or :PORT for all addresses of this machine, as in :9870 or 127.0.0.1:9870"}
+		return &usageError{
+			fmt.Sprintf("--listen %q is no address to listen on", address),
+			"write HOST:PORT, or :PORT for all addresses of this machine, as in :9870 or 127.0.0.1:9870",
+		}
 	}
 	return nil
 }

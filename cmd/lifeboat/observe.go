@@ -109,8 +109,12 @@ func (o *observing) load(ctx context.Context) (targets []observe.Target, wrong [
 	for _, r := range c.readings(o.g, o.config) {
 		if c.complete(r.cluster) {
 			_, _, err := r.prepare(ctx)
-			found.add(fmt.Sprintf("cluster %q", r.cluster.Name), err)
+			found.add(fmt.Sprintf("cluster %q", r.cluster.Name), errors.Join(r.cluster.check(), err))
 		}
+	}
+	for _, t := range c.tasks() {
+		_, err := t.scheduled()
+		found.add(t.where(), err)
 	}
 	return c.targets(o.g, o.config), append(wrong, found.mistakes(o.g)...), nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"sync/atomic"
 	"time"
 
 	"github.com/lifeboat-dr/lifeboat/catalog"
@@ -35,14 +36,16 @@ type reading struct {
 	config  *configFile
 	cluster *clusterConfig
 	stores  *patience
+	memory  *memory
 }
 
 // readings are those of all clusters.
 func (c *configFile) readings(g *global, file string) (all []reading) {
 	quiet := &global{streams: streams{in: g.in, out: io.Discard, err: io.Discard}, now: g.now} // what is wrong is in the metrics
-	stores := &patience{limit: storeLimit, rest: storeRest}
+	stores, room := &patience{limit: storeLimit, rest: storeRest}, &atomic.Int64{}
+	room.Store(memoryBudget)
 	for i := range c.Clusters {
-		all = append(all, reading{quiet, file, c, &c.Clusters[i], stores})
+		all = append(all, reading{quiet, file, c, &c.Clusters[i], stores, &memory{left: room}})
 	}
 	return all
 }
@@ -120,7 +123,8 @@ func (r reading) read(ctx context.Context) (observe.Facts, error) {
 	if err != nil {
 		return observe.Facts{}, err
 	}
-	b.sinks = r.stores.with(b.sinks)
+	pass := r.memory.begin()
+	b.sinks = pass.with(r.stores.with(b.sinks))
 	l, err := b.list(ctx, r.g.streams)
 	if err != nil {
 		return observe.Facts{}, err
@@ -134,6 +138,7 @@ func (r reading) read(ctx context.Context) (observe.Facts, error) {
 	if err := ctx.Err(); err != nil { // what was not read must not pass for what is not there
 		return observe.Facts{}, fmt.Errorf("read the sinks: %w", err)
 	}
+	pass.end()
 	return facts, nil
 }
 

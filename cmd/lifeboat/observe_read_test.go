@@ -132,7 +132,8 @@ func TestAnObserverTellsWhatIsInTheSinks(t *testing.T) {
 	s.report(ids[4], 10, catalog.Report{Report: catalog.ReportVerify, OK: true, Deep: true}, s.signers)
 	s.report(ids[1], 19, catalog.Report{Report: catalog.ReportVerify}, nil)
 	s.report(ids[2], 12, catalog.Report{Report: catalog.ReportRehearse, OK: true, Rehearsal: &catalog.Rehearsal{
-		RTOSeconds: 3, Phases: []catalog.RehearsalPhase{{Name: "boot", Seconds: 1}, {Name: "upgrade", Etcd: "3.6", Seconds: 1}, {Name: "upgrade", Etcd: "3.7", Seconds: 2}, {Name: "teleport", Seconds: 7}},
+		RTOSeconds: 3,
+		Phases:     []catalog.RehearsalPhase{{Name: "boot", Seconds: 1}, {Name: "upgrade", Etcd: "3.6", Seconds: 1}, {Name: "upgrade", Etcd: "3.7", Seconds: 2}, {Name: "teleport", Seconds: 7}},
 	}}, s.signers)
 	s.report(ids[5], 13, catalog.Report{Report: catalog.ReportRehearse, Rehearsal: &catalog.Rehearsal{RTOSeconds: 1, Remedy: "another etcd"}}, s.signers)
 	s.report(ids[4], 14, catalog.Report{Report: catalog.ReportCrossCheck, OK: true}, s.signers)
@@ -203,7 +204,8 @@ func TestAnEmptyBucketIsNoFailure(t *testing.T) {
 
 func TestWhatIsPlannedIsToldInSeconds(t *testing.T) {
 	t.Parallel()
-	s := newShore(t, `schedule: "*/15 8-18 * * 1-5", verify: {schedule: "@every 90m", deep: true}, rehearse: {schedule: "0 3 * * *"}, timezone: Europe/Berlin, retention: {floor: 5}`)
+	s := newShore(t, `schedule: "*/15 8-18 * * 1-5", verify: {schedule: "@every 90m", deep: true}, `+
+		`rehearse: {schedule: "0 3 * * *"}, timezone: Europe/Berlin, retention: {floor: 5}`)
 	c, err := readConfig(s.config)
 	s.must(err)
 	got := c.targets(&global{now: func() time.Time { return s.began }}, s.config)[0].Plan

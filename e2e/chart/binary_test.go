@@ -75,7 +75,11 @@ func newPretender(t testing.TB) pretender {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, secret := range []string{"", "etcd-client", "etcd-ca", "prod-etcd-client", "staging-etcd-client"} {
+	secrets := []string{"", "etcd-client", "etcd-ca", "prod-etcd-client", "staging-etcd-client"}
+	for i := range fleetSize {
+		secrets = append(secrets, fmt.Sprintf("etcd-%02d", i))
+	}
+	for _, secret := range secrets {
 		p.copy(t, client.CA, "etcd", secret, "ca.crt")
 		for as, file := range map[string]string{"tls": client.Cert, "healthcheck-client": client.Cert} {
 			p.copy(t, file, "etcd", secret, as+".crt")
@@ -118,23 +122,24 @@ func (p pretender) write(t testing.TB, text string, to ...string) {
 	}
 }
 
-// render renders a variant with a key that is there, and mounts its configuration.
-func (p pretender) render(t testing.TB, values string) []object {
+// render renders a variant with a key that is there, and mounts its configuration, whose file it returns, too.
+func (p pretender) render(t testing.TB, name, values string) (all []object, config string) {
 	t.Helper()
 	args := []string{"--values", values}
 	if text, err := os.ReadFile(values); err != nil || strings.Contains(string(text), "trustedKeys:") {
 		args = append(args, "--set-file", "trustedKeys="+p.trusted)
 	}
-	all := rendered(t, args...)
+	mounts := strings.NewReplacer("/etc/lifeboat/config", filepath.Join(p.dir, "config", name), "/etc/lifeboat", p.dir)
+	all = rendered(t, args...)
 	for _, o := range all {
-		for name, text := range o.Data {
-			p.write(t, strings.ReplaceAll(text, "/etc/lifeboat", p.dir), "config", name)
+		for file, text := range o.Data {
+			p.write(t, mounts.Replace(text), "config", name, file)
 		}
-		for name, text := range o.StringData {
-			p.write(t, strings.ReplaceAll(text, "/etc/lifeboat", p.dir), "config", name)
+		for file, text := range o.StringData {
+			p.write(t, mounts.Replace(text), "config", name, file)
 		}
 	}
-	return all
+	return all, filepath.Join(p.dir, "config", name, "lifeboat.yaml")
 }
 
 // TestLifeboatTakesWhatTheChartRenders gives the binary every variant's configuration to check, and it tells the same jobs that CronJobs are there for; and
@@ -143,22 +148,14 @@ func TestLifeboatTakesWhatTheChartRenders(t *testing.T) {
 	t.Parallel()
 	files := variants(t)
 	files["fleet"] = fleet(t)
+	p := newPretender(t)
 	for name, values := range files {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			p := newPretender(t)
-			for i := range fleetSize {
-				if name == "fleet" {
-					for _, file := range []string{"ca.crt", "tls.crt", "tls.key"} {
-						p.copy(t, filepath.Join(p.dir, "etcd", "etcd-client", file), "etcd", fmt.Sprintf("etcd-%02d", i), file)
-					}
-				}
-			}
-			objects := p.render(t, values)
+			objects, config := p.render(t, name, values)
 			var told struct {
 				Jobs []struct{ Cluster, Job, Schedule, Timezone string }
 			}
-			config := filepath.Join(p.dir, "config", "lifeboat.yaml")
 			if err := json.Unmarshal([]byte(must(t, "run", "--check", "--config", config, "-o", "json")), &told); err != nil {
 				t.Fatal(err)
 			}

@@ -25,8 +25,8 @@ type Sample struct {
 	Value  [2]any            `json:"value"`
 }
 
-// Promtool returns the path of a program of Debian's package prometheus: prometheus or promtool.
-func Promtool(t testing.TB, binary string) string {
+// DebianPrometheus returns the path of a program of Debian's package prometheus: prometheus or promtool.
+func DebianPrometheus(t testing.TB, binary string) string {
 	t.Helper()
 	dir, err := tools.Unpacked("prometheus")
 	if err != nil {
@@ -54,7 +54,7 @@ func StartPrometheus(t testing.TB, rules string, targets ...string) *Prometheus 
 		t.Fatal(err)
 	}
 	address := fmt.Sprintf("127.0.0.1:%d", FreePorts(t, 1)[0])
-	cmd := exec.Command(Promtool(t, "prometheus"), "--config.file", file, "--storage.tsdb.path", filepath.Join(dir, "data"), "--web.listen-address", address)
+	cmd := exec.Command(DebianPrometheus(t, "prometheus"), "--config.file", file, "--storage.tsdb.path", filepath.Join(dir, "data"), "--web.listen-address", address)
 	cmd.Stdout, cmd.Stderr = log, log
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)

@@ -4,6 +4,7 @@ The spec of every pod of the chart. It takes:
   configIsSecret what lifeboat.configIsSecret says, which takes long to ask for every pod of many clusters
   clusters       whose Secrets are mounted
   etcd           whether it talks to etcd, opens whether it opens backups, signs whether it signs
+  tells          whether it makes Kubernetes Events, if any are wanted, and so needs the token of its ServiceAccount
   args           of lifeboat
   resources, spoolSize
   rehearsalSize  of a folder of its own for throwaway clusters, /rehearsal; empty for none
@@ -12,9 +13,10 @@ The spec of every pod of the chart. It takes:
 {{- define "lifeboat.podSpec" -}}
 {{- $v := .root.Values -}}
 {{- $onControlPlane := and .etcd $v.controlPlane.enabled -}}
+{{- $tells := and .tells $v.kubernetesEvents.enabled -}}
 {{- $volumes := include "lifeboat.volumes" . | fromJsonArray -}}
 serviceAccountName: {{ include "lifeboat.serviceAccountName" . }}
-automountServiceAccountToken: false
+automountServiceAccountToken: {{ ternary true false (default false $tells) }}
 enableServiceLinks: false
 {{- with $v.imagePullSecrets }}
 imagePullSecrets:
@@ -74,6 +76,15 @@ containers:
     env:
       - name: TMPDIR
         value: /spool
+      {{- if $tells }}
+      - {name: LIFEBOAT_KUBERNETES_EVENTS, value: "true"}
+      - {name: LIFEBOAT_POD_NAME, valueFrom: {fieldRef: {fieldPath: metadata.name}}}
+      - {name: LIFEBOAT_POD_UID, valueFrom: {fieldRef: {fieldPath: metadata.uid}}}
+      {{- if ne .role "service" }}
+      - {name: LIFEBOAT_JOB_NAME, valueFrom: {fieldRef: {fieldPath: "metadata.labels['batch.kubernetes.io/job-name']"}}}
+      - {name: LIFEBOAT_JOB_UID, valueFrom: {fieldRef: {fieldPath: "metadata.labels['batch.kubernetes.io/controller-uid']"}}}
+      {{- end }}
+      {{- end }}
       {{- with $v.extraEnv }}
       {{- toYaml . | nindent 6 }}
       {{- end }}
