@@ -1,4 +1,4 @@
-VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+VERSION ?= $(shell git describe --tags --always --dirty --abbrev=12 2>/dev/null || echo dev)
 LINT := go tool -modfile=e2e/tools/lint/go.mod
 
 # One way to build for everything, so that tests and the release share the build cache.
@@ -23,6 +23,17 @@ demo: build
 
 build:
 	go build -ldflags '-s -w -X main.version=$(VERSION)' -o bin/lifeboat ./cmd/lifeboat
+
+# The container image, without Docker (docs/image.md). One commit gives the same bytes wherever it is built, so one Go builds it, at the commit's time.
+IMAGE ?= ghcr.io/lifeboat-dr/lifeboat
+PLATFORMS ?= linux/amd64,linux/arm64
+DIST ?= dist
+REVISION ?= $(shell git rev-parse HEAD 2>/dev/null)
+SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null)
+.PHONY: image
+image:
+	GOTOOLCHAIN=$$(sed -n 's/^toolchain //p' build/image/go.mod) go run -C build/image . -out $(abspath $(DIST)) -name $(IMAGE) -version $(VERSION) \
+		-revision "$(REVISION)" -created "$(SOURCE_DATE_EPOCH)" -platforms $(PLATFORMS)
 
 # Everything a change must pass.
 test: lint tools
@@ -59,6 +70,11 @@ tools:
 test-node: kube
 kube:
 	go run ./e2e/tools/build kube
+
+# A shell beside a real cluster of one node, which ends with it. Needs root.
+.PHONY: node
+node: kube debian
+	@go run ./e2e/node
 
 debian:
 	e2e/tools/debian.sh

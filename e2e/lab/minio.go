@@ -11,9 +11,15 @@ import (
 // MINIO_KMS_SECRET_KEY=name:base64.
 func StartMinIO(t testing.TB, env ...string) *S3 {
 	t.Helper()
+	return StartMinIOAt(t, "127.0.0.1", env...)
+}
+
+// StartMinIOAt is StartMinIO at another address of this machine.
+func StartMinIOAt(t testing.TB, host string, env ...string) *S3 {
+	t.Helper()
 	binary := Tool(t, "minio", "minio")
 	dir := Dir(t)
-	m := newS3(t, "MinIO", dir)
+	m := newS3(t, "MinIO", host, dir)
 	cmd := exec.Command(binary, "server", "--quiet", "--address", m.address(), m.Dir)
 	cmd.Env = append([]string{
 		"HOME=" + dir,

@@ -22,19 +22,19 @@ const Region = "us-east-1"
 // An S3 is a running server that speaks S3, ended with the test that started it.
 type S3 struct {
 	Name                 string // of the product, such as MinIO
-	URL                  string // http://127.0.0.1:PORT
+	URL                  string // http://HOST:PORT
 	AccessKey, SecretKey string // of its root
 	CredentialsFile      string // both keys, in the form AWS's tools read
 	Dir                  string // what it stores
 }
 
 // newS3 finds a port, makes up keys and writes them down. What the server writes goes below dir.
-func newS3(t testing.TB, name, dir string) *S3 {
+func newS3(t testing.TB, name, host, dir string) *S3 {
 	t.Helper()
 	ports := FreePorts(t, 1)
 	s := &S3{
 		Name:      name,
-		URL:       fmt.Sprintf("http://127.0.0.1:%d", ports[0]),
+		URL:       fmt.Sprintf("http://%s:%d", host, ports[0]),
 		AccessKey: "lab-" + rand.Text()[:12],
 		SecretKey: rand.Text(),
 		Dir:       filepath.Join(dir, "data"),

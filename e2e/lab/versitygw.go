@@ -14,7 +14,7 @@ func StartVersityGW(t testing.TB) *S3 {
 	t.Helper()
 	binary := Tool(t, "versitygw", "versitygw")
 	dir := Dir(t)
-	v := newS3(t, "VersityGW", dir)
+	v := newS3(t, "VersityGW", "127.0.0.1", dir)
 	versions := filepath.Join(dir, "versions")
 	for _, made := range []string{v.Dir, versions} {
 		if err := os.Mkdir(made, 0o700); err != nil {

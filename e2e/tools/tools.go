@@ -25,7 +25,7 @@ const repository = "module github.com/lifeboat-dr/lifeboat"
 // Debian names, as a module for Path, the binaries of Debian packages.
 const Debian = "debian"
 
-// Kube names the module of kube-apiserver, which is for tests with the build tag node only: it takes minutes to build.
+// Kube names the module of Kubernetes' servers and kubectl, which are for tests with the build tag node only: they take minutes to build.
 const Kube = "kube"
 
 // Root finds the repository's folder from the working directory, which for a test is its package's.

@@ -33,6 +33,9 @@ func TestUnknownToolIsAnError(t *testing.T) {
 			t.Errorf("%v is %s", wish, file)
 		}
 	}
+	if dir, err := tools.Unpacked("nonsense"); err == nil {
+		t.Errorf("nonsense of Debian is in %s", dir)
+	}
 }
 
 func TestEveryServerIsThere(t *testing.T) {
@@ -44,7 +47,7 @@ func TestEveryServerIsThere(t *testing.T) {
 	for _, tool := range all {
 		have[tool[0]+" "+tool[1]] = true
 	}
-	for _, want := range []string{"etcd-3.5 etcd", "etcd-3.6 etcdutl", "etcd-3.7 etcdctl", "minio minio", "versitygw versitygw", "age age", "lint gofumpt", "helm helm", "kube kube-apiserver"} {
+	for _, want := range []string{"etcd-3.5 etcd", "etcd-3.6 etcdutl", "etcd-3.7 etcdctl", "minio minio", "versitygw versitygw", "age age", "lint gofumpt", "helm helm", "kube kube-apiserver", "kube kubelet"} {
 		if !have[want] {
 			t.Errorf("%s is not among %v", want, all)
 		}
