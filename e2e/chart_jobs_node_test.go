@@ -182,5 +182,6 @@ func (c *chart) succeeds(t *testing.T, job string) (log string) {
 // events are the messages of warnings about an object.
 func (c *chart) events(t *testing.T, object string) string {
 	t.Helper()
-	return c.kubectl(t, "get", "events", "--field-selector=type=Warning,involvedObject.name="+object, "--output=jsonpath={range .items[*]}{.reason}: {.message}{\"\\n\"}{end}")
+	return c.kubectl(t, "get", "events", "--field-selector=type=Warning,involvedObject.name="+object,
+		"--output=jsonpath={range .items[*]}{.reason}: {.message}{\"\\n\"}{end}")
 }

@@ -3,15 +3,20 @@
 package e2e
 
 import (
+	"bufio"
+	"errors"
 	"io"
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/lifeboat-dr/lifeboat/e2e/lab"
 	"github.com/lifeboat-dr/lifeboat/e2e/lab/node"
+	"github.com/lifeboat-dr/lifeboat/e2e/tools"
 	"github.com/lifeboat-dr/lifeboat/internal/pki"
 )
 
@@ -26,18 +31,32 @@ func (c *chart) service(t *testing.T) {
 	if !strings.Contains(log, "job=backup") || !strings.Contains(log, "code=0") {
 		t.Errorf("the service does not tell of its backup\n%s", log)
 	}
-	last := make(chan string, 1)
-	go func() {
-		said, err := c.n.Kubectl(t.Context(), "logs", "--follow", pod.Metadata.Name)
-		if err != nil {
-			said = err.Error()
-		}
-		last <- said
-	}()
-	c.helm(t, "uninstall", "lifeboat")
-	if said := <-last; !strings.Contains(said, "nothing was left running") {
+	if said := c.lastWords(t, pod, func() { c.helm(t, "uninstall", "lifeboat") }); !strings.Contains(said, "nothing was left running") {
 		t.Errorf("the service does not tell of its end\n%s", said)
 	}
+}
+
+// lastWords follows the log of a pod while something puts an end to it.
+func (c *chart) lastWords(t *testing.T, pod owned, end func()) string {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), lab.Tool(t, tools.Kube, "kubectl"), "--kubeconfig="+c.n.Kubeconfig, "logs", "--follow", pod.Metadata.Name)
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	log := bufio.NewReader(out)
+	if _, err := log.ReadString('\n'); err != nil { // so that it follows by now
+		t.Fatal(err)
+	}
+	end()
+	text, err := io.ReadAll(log)
+	if err := errors.Join(err, cmd.Wait()); err != nil {
+		t.Error(err)
+	}
+	return string(text)
 }
 
 // onControlPlane has the cluster backed up as kubeadm leaves it, by a release with a minimum of values: etcd is asked on the loopback of its own
@@ -54,7 +73,8 @@ func (c *chart) onControlPlane(t *testing.T) {
 		t.Fatalf("the key is not as kubeadm leaves it: %v, %v", info, err)
 	}
 	c.kubectl(t, "label", "node", node.Name, "node-role.kubernetes.io/control-plane=")
-	there.install(t, "stacked", "--set=endpoints=null", "--set=etcdTLS.secretName=", "--set=controlPlane.enabled=true", "--set=suspend=true", "--set=observe.enabled=false", "--set=controlPlane.pkiPath="+authority)
+	there.install(t, "stacked", "--set=endpoints=null", "--set=etcdTLS.secretName=", "--set=suspend=true", "--set=observe.enabled=false",
+		"--set=controlPlane.enabled=true", "--set=controlPlane.pkiPath="+authority)
 	there.succeeds(t, there.byHand(t, "stacked-lifeboat-backup"))
 	if made := there.state(t, "stacked"); made.Newest.Revision == 0 {
 		t.Errorf("the backup is of nothing: %+v", made)
