@@ -40,6 +40,9 @@ func TestStoppedAtAnyMomentLeavesNothingHalfMade(t *testing.T) {
 		{"run", 2, (*berth).serve, []string{`msg="job done"`, "cluster=a job=prune"}},
 	} {
 		usual := d.usual(t, kind.name, kind.start, kind.done)
+		if again := d.usual(t, kind.name, kind.start, kind.done); again.long() < usual.long() { // a slow one would have moments that the others never see
+			usual = again
+		}
 		times := (times*kind.share + 1) / 3
 		codes, slowest := map[int]int{}, time.Duration(0)
 		for i := range times {

@@ -89,7 +89,8 @@ func TestNamesOfClustersThatLookAlikeStayApart(t *testing.T) {
 	}
 	args := slices.Concat(three[2:], []string{"--set", "identity.secretName=identity", "--set", "fullnameOverride=" + strings.Repeat("release", 6)})
 	for i, n := range names {
-		args = append(args, "--set-string", fmt.Sprintf("clusters[%d].name=%s", i, strings.ReplaceAll(n, ".", `\.`)), "--set", fmt.Sprintf("clusters[%d].endpoints={https://x:2379,https://y:2379}", i))
+		label := strings.ReplaceAll(n, ".", `\.`)
+		args = append(args, "--set-string", fmt.Sprintf("clusters[%d].name=%s", i, label), "--set", fmt.Sprintf("clusters[%d].endpoints={https://x:2379,https://y:2379}", i))
 	}
 	seen := map[string]string{}
 	for _, o := range rendered(t, args...) {

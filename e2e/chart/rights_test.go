@@ -88,6 +88,11 @@ func TestOnlyWhoMakesEventsHasAToken(t *testing.T) {
 		for _, o := range rendered(t, "--values", variants(t)[variant]) {
 			if pod := o.pod(); pod != nil && *pod.AutomountToken {
 				with[o.component()] = true
+				for _, name := range []string{"LIFEBOAT_POD_NAME", "LIFEBOAT_POD_UID", "LIFEBOAT_JOB_NAME", "LIFEBOAT_JOB_UID"} {
+					if job := strings.Contains(name, "_JOB_"); strings.Contains(o.text, name) != (!job || o.Kind == "CronJob") {
+						t.Errorf("%s of %s is told %s, or not", o.component(), variant, name)
+					}
+				}
 			}
 		}
 		if got := strings.Join(slices.Sorted(maps.Keys(with)), " "); got != want {

@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"go.yaml.in/yaml/v3"
 )
 
 // three are the three values that the chart wants.
@@ -109,7 +111,7 @@ func TestWhatCannotWorkIsRefusedWithTheWayOut(t *testing.T) {
 		"control planes of others":      {append(three[2:], "--set", "controlPlane.enabled=true", "--set", cluster), "controlPlane and clusters"},
 		"a user without a password":     {append(three, "--set", "etcdAuth.user=root"), "etcdAuth has a user and no passwordSecret"},
 		"nobody signs what is trusted":  {append(three, "--set", "trustedKeys=x"), "trustedKeys without signing.secretName"},
-		"nothing is kept":               {append(three, "--set", "retention.last=0,retention.hourly=0,retention.daily=0,retention.weekly=0,retention.monthly=0"), "prune has no rule"},
+		"nothing is kept":               {append(three, "--set-json", `retention={"last":0,"hourly":0,"daily":0,"weekly":0,"monthly":0}`), "prune has no rule"},
 		"a directory in no volume":      {append(three[:2:2], "--set", "sink=file:///backups/etcd", "--set", "encryption.mode=none"), "/backups/etcd is in no volume"},
 		"a heartbeat of CronJobs":       {append(three, "--set", "heartbeat.success=https://x"), "heartbeat is for mode service"},
 		"jitter of CronJobs":            {append(three, "--set", "jitter=1m"), "jitter is for mode service"},
@@ -135,5 +137,38 @@ func TestThreeValuesAreEnough(t *testing.T) {
 	}
 	if got := strings.Join(jobs, " "); got != "backup verify prune" {
 		t.Errorf("CronJobs: %s", got)
+	}
+}
+
+// TestWhatAClusterSaysWins over what holds for all, also where it says "", 0 or false.
+func TestWhatAClusterSaysWins(t *testing.T) {
+	t.Parallel()
+	all := rendered(t, append(slices.Clone(three[2:]), "--set", "etcdTLS.secretName=all,verify.sample=10%,timezone=Europe/Berlin,crossCheck.enabled=false",
+		"--set", "clusters[0].name=own,clusters[0].endpoints={https://x:2379},clusters[0].etcdTLS.secretName=,clusters[0].verify.sample=,clusters[0].timezone=Asia/Tokyo",
+		"--set", "clusters[0].prune.enabled=false,clusters[0].retention.hourly=0,clusters[0].retention.last=1000000",
+		"--set", "clusters[1].name=usual,clusters[1].endpoints={https://x:2379}")...)
+	var read struct {
+		Clusters []struct {
+			Name, Timezone string
+			TLS            map[string]string
+			Verify         struct{ Sample string }
+			Prune          map[string]string
+			Retention      map[string]int
+		}
+	}
+	if err := yaml.Unmarshal([]byte(ofKind(all, "ConfigMap")[0].Data["lifeboat.yaml"]), &read); err != nil || len(read.Clusters) != 2 {
+		t.Fatalf("%v, %+v", err, read)
+	}
+	own, usual := read.Clusters[0], read.Clusters[1]
+	if own.Timezone != "Asia/Tokyo" || own.TLS != nil || own.Verify.Sample != "" || own.Prune != nil ||
+		own.Retention["last"] != 1000000 || own.Retention["daily"] != 7 {
+		t.Errorf("it is %+v", own)
+	}
+	if _, hourly := own.Retention["hourly"]; hourly {
+		t.Errorf("it keeps %v", own.Retention)
+	}
+	if usual.Timezone != "Europe/Berlin" || usual.TLS == nil || usual.Verify.Sample != "10%" || usual.Prune == nil ||
+		usual.Retention["hourly"] != 24 || usual.Retention["last"] != 12 {
+		t.Errorf("the other is %+v", usual)
 	}
 }

@@ -18,7 +18,7 @@ schedules. */ -}}
 {{- if and $v.controlPlane.enabled (not $v.endpoints) -}}
 {{- $_ := set $alone "endpoints" (list "https://127.0.0.1:2379") -}}
 {{- end -}}
-{{- $opens := or $v.identity.secretName (eq $v.encryption.mode "none") | not | not -}}
+{{- $opens := or (ne $v.identity.secretName "") (eq $v.encryption.mode "none") -}}
 {{- $all := list -}}
 {{- range default (list $alone) $v.clusters -}}
 {{- $c := mergeOverwrite (deepCopy $common) (dict "alone" false "sinks" $sinks) . -}}

@@ -23,7 +23,7 @@
 {{- $_ := mergeOverwrite $out (dict "user" $c.etcdAuth.user "password-file" (printf "/etc/lifeboat/passwords/%s/%s" $c.etcdAuth.passwordSecret $c.etcdAuth.passwordKey)) -}}
 {{- end -}}
 {{- $keep := dict -}}
-{{- range $rule, $n := $c.retention }}{{ if $n }}{{ $_ := set $keep $rule (kindIs "string" $n | ternary $n (toString $n | atoi)) }}{{ end }}{{ end -}}
+{{- range $rule, $n := $c.retention }}{{ if $n }}{{ $_ := set $keep $rule (ternary $n (int64 $n) (kindIs "string" $n)) }}{{ end }}{{ end -}}
 {{- $_ := set $out "retention" $keep -}}
 {{- with $c.jitter }}{{ $_ := set $out "jitter" . }}{{ end -}}
 {{- with $c.heartbeat }}{{ $_ := set $out "heartbeat" . }}{{ end -}}
