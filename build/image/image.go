@@ -79,7 +79,8 @@ func (l *layout) manifest(o options, config ocispec.Image, layers ...ocispec.Des
 }
 
 // attach adds a bill of materials as a referrer of an image, in the way of OCI 1.1. It is a member of the index too, so that whoever copies
-// the image copies it; its platform, which is none, keeps it from ever being run.
+// the image copies it; its platform, which is none, keeps it from ever being run. The index does not repeat the artifact's type: a skopeo
+// that does not know that field yet would drop it, and the copy had another digest.
 func (l *layout) attach(o options, subject ocispec.Descriptor, bom []byte) (ocispec.Descriptor, error) {
 	payload := l.add(bomMediaType, bom)
 	l.add(ocispec.MediaTypeEmptyJSON, ocispec.DescriptorEmptyJSON.Data)
@@ -89,7 +90,6 @@ func (l *layout) attach(o options, subject ocispec.Descriptor, bom []byte) (ocis
 		Config: ocispec.DescriptorEmptyJSON, Layers: []ocispec.Descriptor{payload}, Subject: &of,
 		Annotations: map[string]string{ocispec.AnnotationCreated: o.created.Format(time.RFC3339)},
 	})
-	d.ArtifactType = bomMediaType
 	d.Platform = &ocispec.Platform{OS: "unknown", Architecture: "unknown"}
 	return d, err
 }
