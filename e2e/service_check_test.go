@@ -118,5 +118,12 @@ encryption: {recipients-file: ` + k.recipients + `, identity: [` + k.identity + 
 	if told.OK || len(told.Mistakes) != 1 {
 		t.Errorf("of what is no YAML it tells %+v", told)
 	}
+	write("clusters:\n  - &usual {name: a, timeuot: 1m}\n  - {<<: *usual, name: b}\n")
+	if said := lifeboat(t, "run", "--config", config, "--check").must(t, 2); strings.Count(said.stderr, `"timeuot"`) != 1 {
+		t.Errorf("what two clusters share is not complained of once:\n%s", said.stderr)
+	}
 	lifeboat(t, "run", "--config", config, "-o", "json").must(t, 2)
+	if said := lifeboat(t, "run", "--config", config, "--check", "--listen", "9870").must(t, 2); !strings.Contains(said.stderr, "no address to listen on") {
+		t.Errorf("of an address that is none it says\n%s", said.stderr)
+	}
 }

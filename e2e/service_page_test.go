@@ -20,6 +20,7 @@ func TestTheExampleOfTheServicePageDoesItsJobs(t *testing.T) {
 	if err := os.WriteFile(config, []byte(d.replace.Replace(example)), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	d.run(t, "docs/service.md", "lifeboat run --config lifeboat.yaml --check")
 	s := serve(t, "--config", config, "--grace", "3m")
 	for _, cluster := range []string{"prod", "staging"} { // the second has its keys from the first
 		for _, job := range []string{"backup", "verify", "rehearse"} {
@@ -47,20 +48,29 @@ func TestTheExampleOfTheServicePageDoesItsJobs(t *testing.T) {
 // TestTheServicePageSaysTheSameInChinese keeps the translation's example from growing old.
 func TestTheServicePageSaysTheSameInChinese(t *testing.T) {
 	t.Parallel()
-	english, chinese := onlyBlock(t, "docs/service.md"), onlyBlock(t, "docs/service.zh-CN.md")
-	bare := func(text string) string { return regexp.MustCompile(`(?m) +#.*$`).ReplaceAllString(text, "") }
-	if bare(english) != bare(chinese) {
+	bare := func(page string) (text string) {
+		for _, b := range blocks(t, page) {
+			text += b.lang + "\n" + regexp.MustCompile(`(?m) +#.*$`).ReplaceAllString(b.text, "")
+		}
+		return text
+	}
+	if english, chinese := bare("docs/service.md"), bare("docs/service.zh-CN.md"); english != chinese || english == "" {
 		t.Errorf("docs/service.md shows\n%s\nand its translation\n%s", english, chinese)
 	}
 }
 
 func onlyBlock(t *testing.T, page string) string {
 	t.Helper()
-	all := blocks(t, page)
-	if len(all) != 1 || all[0].lang != "yaml" {
-		t.Fatalf("%s has %d blocks and not one, of yaml", page, len(all))
+	var all []string
+	for _, b := range blocks(t, page) {
+		if b.lang == "yaml" {
+			all = append(all, b.text)
+		}
 	}
-	return all[0].text
+	if len(all) != 1 {
+		t.Fatalf("%s has %d blocks of yaml and not one", page, len(all))
+	}
+	return all[0]
 }
 
 // TestTheUnitsOfSystemdRunWhatThereIs runs what the units start, but for --config, whose file is another's, with the flags they give.
@@ -72,20 +82,27 @@ func TestTheUnitsOfSystemdRunWhatThereIs(t *testing.T) {
 		t.Fatal(err)
 	}
 	started := 0
+	texts := map[string]string{}
+	for _, b := range blocks(t, "docs/service.md") {
+		texts["docs/service.md"] += b.text // with a unit's command, to be given more flags
+	}
 	for _, u := range units {
 		text, err := os.ReadFile(filepath.Join(dir, u.Name()))
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, line := range regexp.MustCompile(`(?m)^ExecStart=/usr/local/bin/lifeboat (.*)$`).FindAllStringSubmatch(string(text), -1) {
+		texts[u.Name()] = string(text)
+	}
+	for name, text := range texts {
+		for _, line := range regexp.MustCompile(`(?m)^ExecStart=/usr/local/bin/lifeboat (.*)$`).FindAllStringSubmatch(text, -1) {
 			r := lifeboat(t, strings.Fields(line[1])...).must(t, 2)
 			if !strings.Contains(r.stderr, "lifeboat: error: configuration: open /etc/lifeboat/lifeboat.yaml") {
-				t.Errorf("%s: not only the configuration is missing:\n%s", u.Name(), r.stderr)
+				t.Errorf("%s: not only the configuration is missing:\n%s", name, r.stderr)
 			}
 			started++
 		}
 	}
-	if started != 2 {
+	if started != 3 {
 		t.Errorf("%d commands were found", started)
 	}
 }

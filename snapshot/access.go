@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/url"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
@@ -127,6 +128,9 @@ func parseEndpoint(e string, tlsFiles bool) (target, error) {
 	port := u.Port()
 	if port == "" {
 		port = defaultPort
+	}
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+		return target{}, configError("endpoint %q: %s is no port, which is a number from 1 to 65535", e, port)
 	}
 	host := net.JoinHostPort(u.Hostname(), port)
 	switch u.Scheme {

@@ -216,6 +216,7 @@ func TestWrongSettingsAreNotEtcdsFault(t *testing.T) {
 		"no etcd endpoint":                 {},
 		`"ftp" is neither https nor http`:  {Endpoints: []string{"ftp://127.0.0.1:2379"}},
 		"is not an address":                {Endpoints: []string{"http://"}},
+		"99999 is no port":                 {Endpoints: []string{"http://h:99999"}},
 		"holds more than an address":       {Endpoints: []string{"http://h:1/v3/kv"}},
 		"CA file: open " + missing:         {Endpoints: []string{"h"}, CAFile: missing},
 		"holds no PEM certificate":         {Endpoints: []string{"h"}, CAFile: junk},

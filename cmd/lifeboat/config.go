@@ -165,7 +165,12 @@ func yamlComplaint(err error) string {
 		return strings.Join(strings.Fields(strings.TrimPrefix(err.Error(), "yaml: ")), " ")
 	}
 	var all []string
+	told := map[string]bool{} // what stands under an anchor is complained of once more wherever that is used
 	for _, e := range shapes.Errors {
+		if told[e] {
+			continue
+		}
+		told[e] = true
 		if m := unknownField.FindStringSubmatch(e); m != nil {
 			all = append(all, fmt.Sprintf("%s: unknown key %q", m[1], m[2]))
 		} else if m := wrongShape.FindStringSubmatch(e); m != nil {

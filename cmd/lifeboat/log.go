@@ -20,11 +20,18 @@ func (s streams) logger() *slog.Logger { return s.loggerTo(s.err) }
 // loggerTo does so through w.
 func (s streams) loggerTo(w io.Writer) *slog.Logger {
 	if s.json {
-		return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{ReplaceAttr: forPrograms}))
+		return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{
+			ReplaceAttr: func(groups []string, a slog.Attr) slog.Attr {
+				if s.told(groups, a.Key) {
+					return slog.Attr{}
+				}
+				return forPrograms(a)
+			},
+		}))
 	}
 	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{
 		ReplaceAttr: func(groups []string, a slog.Attr) slog.Attr {
-			if a.Key == slog.TimeKey && len(groups) == 0 {
+			if a.Key == slog.TimeKey && len(groups) == 0 || s.told(groups, a.Key) {
 				return slog.Attr{}
 			}
 			return a
@@ -32,8 +39,13 @@ func (s streams) loggerTo(w io.Writer) *slog.Logger {
 	}))
 }
 
+// told is whether every line has the attribute from elsewhere: a document has no key twice.
+func (s streams) told(groups []string, key string) bool {
+	return s.named && key == "cluster" && len(groups) == 0
+}
+
 // forPrograms gives an attribute the form that docs/json.md promises: times in UTC, durations in seconds.
-func forPrograms(_ []string, a slog.Attr) slog.Attr {
+func forPrograms(a slog.Attr) slog.Attr {
 	switch a.Value.Kind() {
 	case slog.KindTime:
 		return slog.Time(a.Key, a.Value.Time().UTC())

@@ -110,6 +110,10 @@ func TestTheDocumentsOfAJobSayOfWhichClusterTheyAre(t *testing.T) {
 	g.warnf("a single recipient")
 	g.errorf(&usageError{"this is wrong", "write that"})
 	g.loggerTo(newProgress(g.err)).Error("sink left")
+	g.logger().Warn("the backup is suspect", "cluster", "prod")
+	if n := strings.Count(all.String(), `"cluster":`); n != 5 {
+		t.Errorf("5 documents have %d clusters:\n%s", n, all.String())
+	}
 	said := ""
 	for _, r := range records(t, all.String()) {
 		said += fmt.Sprintln(r["level"], r["msg"])
@@ -117,7 +121,7 @@ func TestTheDocumentsOfAJobSayOfWhichClusterTheyAre(t *testing.T) {
 			t.Errorf("%v is of no job", r)
 		}
 	}
-	if said != "INFO phase\nWARN a single recipient\nERROR this is wrong\nERROR sink left\n" {
+	if said != "INFO phase\nWARN a single recipient\nERROR this is wrong\nERROR sink left\nWARN the backup is suspect\n" {
 		t.Errorf("the log says\n%s", said)
 	}
 }

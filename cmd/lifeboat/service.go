@@ -92,13 +92,13 @@ func (s *service) run(ctx context.Context) error {
 	case s.output == "json" && !s.check:
 		return &usageError{"--output json is for --check, and a service has no result", "leave it out; --log-format json is for its log"}
 	}
-	if s.check {
-		return s.preview(ctx)
-	}
 	if s.address != "" {
 		if err := checkListen(s.address); err != nil {
 			return err
 		}
+	}
+	if s.check {
+		return s.preview(ctx)
 	}
 	hangup := hangups()
 	defer signal.Stop(hangup)

@@ -21,7 +21,7 @@ func (s *service) forJob(t task) *global {
 	if l.json {
 		l.label = fmt.Sprintf(",\"cluster\":%q,\"job\":%q}\n", t.cluster.Name, t.name) // of names that need no escape
 	}
-	return &global{streams: streams{in: strings.NewReader(""), out: io.Discard, err: l, json: l.json, plain: l}, now: s.g.now}
+	return &global{streams: streams{in: strings.NewReader(""), out: io.Discard, err: l, json: l.json, plain: l, named: true}, now: s.g.now}
 }
 
 // labelled turns what one command writes to stderr into lines of the log of all. Everything a command says passes here, so nothing can come

@@ -24,6 +24,7 @@ func TestWhatACommandSaysBecomesLinesThatSayOfWhichCluster(t *testing.T) {
 	g.errorf(&usageError{"this is wrong", "write that"})
 	bar := newProgress(g.err)
 	g.loggerTo(bar).Log(t.Context(), slog.LevelError, "sink left", "sink", "file:///x")
+	g.logger().Warn("the backup is suspect", "cluster", "prod", "id", "x")
 	if _, err := g.err.Write([]byte("lifeboat: two\nhal")); err != nil {
 		t.Fatal(err)
 	}
@@ -35,6 +36,7 @@ level=WARN msg="a single recipient" cluster=prod job=backup
 level=ERROR msg="this is wrong" cluster=prod job=backup
 level=INFO msg="hint: write that" cluster=prod job=backup
 level=ERROR msg="sink left" sink=file:///x cluster=prod job=backup
+level=WARN msg="the backup is suspect" id=x cluster=prod job=backup
 level=INFO msg=two cluster=prod job=backup
 level=INFO msg=halves cluster=prod job=backup
 `

@@ -26,6 +26,7 @@ type streams struct {
 
 	json  bool      // every line to err is a JSON document
 	plain io.Writer // then: err as it was
+	named bool      // whoever reads err adds the cluster to every line
 }
 
 func (s streams) errorf(err error) {

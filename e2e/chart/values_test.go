@@ -100,6 +100,7 @@ func TestWhatCannotWorkIsRefusedWithTheWayOut(t *testing.T) {
 		"no sink":                       {three[:2], "sink: nothing says where backups are kept"},
 		"no recipient":                  {three[:4], "recipient: nothing says whom backups are sealed to"},
 		"an identity as the recipient":  {append(three[:4:4], "--set", "recipient=AGE-SECRET-KEY-1ABC"), "the secret half of a key"},
+		"an SSH key as the recipient":   {append(three[:4:4], "--set", "recipient=ssh-ed25519 AAAA"), "recipient: line 1 is none"},
 		"endpoints twice":               {append(three, "--set", cluster), "endpoints and clusters: both are given"},
 		"a sink twice":                  {append(three, "--set", "sinks.x.url=s3://b"), "sink and sinks: both are given"},
 		"an unknown sink":               {append(three[2:], "--set", cluster+",clusters[0].sinks={other}"), "its sink other is not under sinks"},

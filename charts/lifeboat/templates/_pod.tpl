@@ -74,6 +74,9 @@ containers:
     args:
       {{- toYaml (ternary (append .args "--log-format=json") .args (eq $v.logFormat "json")) | nindent 6 }}
     env:
+      # For what is run in the pod by hand: kubectl exec … -- /lifeboat status
+      - name: LIFEBOAT_CONFIG
+        value: /etc/lifeboat/config/lifeboat.yaml
       - name: TMPDIR
         value: /spool
       {{- if $tells }}

@@ -19,6 +19,12 @@
 {{- if contains "AGE-SECRET-KEY" (upper $v.recipient) -}}
 {{- fail "recipient: this is the secret half of a key, which opens backups; give the public one, --set-file recipient=backup.key.pub" -}}
 {{- end -}}
+{{- range $i, $line := splitList "\n" $v.recipient -}}
+{{- $line = trim $line -}}
+{{- if and $line (not (hasPrefix "#" $line)) (not (hasPrefix "age1" $line)) -}}
+{{- fail (printf "recipient: line %d is none; it begins with age1, as in the file backup.key.pub of `lifeboat key new backup.key`: --set-file recipient=backup.key.pub (SSH keys and passphrases cannot be used)" (add1 $i)) -}}
+{{- end -}}
+{{- end -}}
 {{- if and $v.controlPlane.enabled $v.etcdTLS.secretName -}}
 {{- fail "controlPlane and etcdTLS.secretName: the certificate comes from the node or from the Secret, not both; leave one out" -}}
 {{- end -}}
