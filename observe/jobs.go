@@ -2,7 +2,6 @@ package observe
 
 import (
 	"maps"
-	"runtime"
 	"slices"
 	"sync"
 	"time"
@@ -13,7 +12,7 @@ import (
 // Done is the outcome of a job after which nothing was wrong.
 const Done = "done"
 
-// Jobs shows what the jobs of a service did, and how its configuration was taken. It is a [prometheus.Collector].
+// Jobs shows what the jobs of a service did. It is a [prometheus.Collector].
 type Jobs struct {
 	mu    sync.Mutex
 	known map[jobID]bool
@@ -164,38 +163,3 @@ func (j *Jobs) HeartbeatFailed(cluster string) {
 		j.heartbeats.WithLabelValues(cluster).Inc()
 	}
 }
-
-// Reloads shows how the configuration was taken the last time. It is a [prometheus.Collector].
-type Reloads struct{ success, at prometheus.Gauge }
-
-// NewReloads makes a show of a configuration that was just taken.
-func NewReloads(now time.Time) *Reloads {
-	r := &Reloads{
-		prometheus.NewGauge(prometheus.GaugeOpts{Name: "lifeboat_config_reload_success", Help: "Whether the configuration could be taken the last time."}),
-		prometheus.NewGauge(prometheus.GaugeOpts{Name: "lifeboat_config_reload_timestamp_seconds", Help: "When the configuration could last be taken."}),
-	}
-	r.Tried(true, now)
-	return r
-}
-
-// Tried tells whether a configuration could be taken.
-func (r *Reloads) Tried(ok bool, now time.Time) {
-	r.success.Set(map[bool]float64{true: 1}[ok])
-	if ok {
-		r.at.Set(unixSeconds(now))
-	}
-}
-
-// Describe implements [prometheus.Collector].
-func (r *Reloads) Describe(ch chan<- *prometheus.Desc) {
-	r.success.Describe(ch)
-	r.at.Describe(ch)
-}
-
-// Collect implements [prometheus.Collector].
-func (r *Reloads) Collect(ch chan<- prometheus.Metric) {
-	r.success.Collect(ch)
-	r.at.Collect(ch)
-}
-
-func goVersion() string { return runtime.Version() }
