@@ -1,7 +1,6 @@
 package observe
 
 import (
-	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -14,8 +13,9 @@ const Done = "done"
 
 // Jobs shows what the jobs of a service did. It is a [prometheus.Collector].
 type Jobs struct {
-	mu    sync.Mutex
-	known map[jobID]bool
+	mu     sync.Mutex
+	known  map[jobID]bool
+	hearts []string // clusters that have a heartbeat
 
 	runs                             *prometheus.CounterVec
 	success, end, took, waited, next *prometheus.GaugeVec
@@ -100,22 +100,15 @@ func (j *Jobs) Replace(jobs []Job, hearts []string) {
 			j.forget(id)
 		}
 	}
-	for c := range clustersOf(before) {
+	for _, c := range j.hearts {
 		if !slices.Contains(hearts, c) {
 			j.heartbeats.DeleteLabelValues(c)
 		}
 	}
+	j.hearts = hearts
 	for _, c := range hearts {
 		j.heartbeats.WithLabelValues(c)
 	}
-}
-
-func clustersOf(jobs map[jobID]bool) map[string]bool {
-	all := map[string]bool{}
-	for id := range maps.Keys(jobs) {
-		all[id.cluster] = true
-	}
-	return all
 }
 
 func (j *Jobs) forget(id jobID) {
@@ -155,11 +148,11 @@ func (j *Jobs) Ended(t Turn) {
 	j.waited.WithLabelValues(t.Cluster, t.Job).Set(t.Waited.Seconds())
 }
 
-// HeartbeatFailed counts a heartbeat that could not be sent.
+// HeartbeatFailed counts a heartbeat that could not be sent, if the cluster still has one.
 func (j *Jobs) HeartbeatFailed(cluster string) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if clustersOf(j.known)[cluster] {
+	if slices.Contains(j.hearts, cluster) {
 		j.heartbeats.WithLabelValues(cluster).Inc()
 	}
 }
