@@ -88,7 +88,7 @@ func newChart(t *testing.T, n *node.Node) *chart {
 	values, err := json.Marshal(map[string]any{
 		"endpoints": []string{node.Etcd}, "sink": c.sinkAt(c.minio.URL), "recipient": readFile(t, c.keys.recipients), "image": map[string]any{"tag": imageTag},
 		"etcdTLS": map[string]any{"secretName": "etcd"}, "sinkCredentials": map[string]any{"secretName": "sink"}, "identity": map[string]any{"secretName": "identity"},
-		"signing": map[string]any{"secretName": "signing"}, "trustedKeys": readFile(t, c.signing+".pub"),
+		"signing": map[string]any{"secretName": "signing"}, "kubernetesEvents": map[string]any{"enabled": true}, "trustedKeys": readFile(t, c.signing+".pub"),
 	})
 	if err != nil {
 		t.Fatal(err)
