@@ -3,6 +3,7 @@ package backup_test
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"io"
@@ -15,6 +16,7 @@ import (
 	"time"
 
 	"filippo.io/age"
+	"golang.org/x/mod/sumdb/note"
 
 	"github.com/lifeboat-dr/lifeboat/backup"
 	"github.com/lifeboat-dr/lifeboat/catalog"
@@ -98,6 +100,24 @@ func (h *house) startClock(at time.Time) {
 		at = at.Add(time.Second)
 		return at
 	}
+}
+
+// sign has what comes from now on signed by a new key, which alone is trusted.
+func (h *house) sign(t *testing.T) {
+	t.Helper()
+	private, public, err := note.GenerateKey(rand.Reader, "prod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	signer, err := note.NewSigner(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	verifier, err := note.NewVerifier(public)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.Signers, h.Trust = []note.Signer{signer}, catalog.Trust{Verifiers: note.VerifierList(verifier)}
 }
 
 // run takes a backup that is expected to succeed, if not in every sink.

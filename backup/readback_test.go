@@ -3,7 +3,6 @@ package backup_test
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -11,8 +10,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"golang.org/x/mod/sumdb/note"
 
 	"github.com/lifeboat-dr/lifeboat/backup"
 	"github.com/lifeboat-dr/lifeboat/catalog"
@@ -198,19 +195,7 @@ func TestNobodyUnsignedKeepsABackupFromBeingReadBack(t *testing.T) {
 	h := newHouse(t, cluster(t, 1).Endpoints(), s)
 	h.ReadBack = map[string]catalog.ReadBackMode{"a": catalog.ReadBackDaily}
 	h.run(t) // signed by nobody
-	private, public, err := note.GenerateKey(rand.Reader, "prod")
-	if err != nil {
-		t.Fatal(err)
-	}
-	signer, err := note.NewSigner(private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	v, err := note.NewVerifier(public)
-	if err != nil {
-		t.Fatal(err)
-	}
-	h.Signers, h.Trust = []note.Signer{signer}, catalog.Trust{Verifiers: note.VerifierList(v)}
+	h.sign(t)
 	for i, full := range []bool{true, false} {
 		*opened = 0
 		if r := h.run(t); r.Sinks[0].Full != full || (*opened == 1) != full {

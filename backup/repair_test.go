@@ -2,13 +2,10 @@ package backup_test
 
 import (
 	"context"
-	"crypto/rand"
 	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
-
-	"golang.org/x/mod/sumdb/note"
 
 	"github.com/lifeboat-dr/lifeboat/catalog"
 	"github.com/lifeboat-dr/lifeboat/sinks/mem"
@@ -150,19 +147,7 @@ func TestWhereKeysAreTrustedOnlySignedReportsAreFollowed(t *testing.T) {
 	t.Parallel()
 	good, moody := mem.New(), newMoody()
 	h := newHouse(t, cluster(t, 1).Endpoints(), good, moody)
-	private, public, err := note.GenerateKey(rand.Reader, "prod")
-	if err != nil {
-		t.Fatal(err)
-	}
-	signer, err := note.NewSigner(private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	verifier, err := note.NewVerifier(public)
-	if err != nil {
-		t.Fatal(err)
-	}
-	h.Signers, h.Trust = []note.Signer{signer}, catalog.Trust{Verifiers: note.VerifierList(verifier)}
+	h.sign(t)
 	first := h.run(t)               // in both
 	h.file(t, good, catalog.Report{ // somebody without a key wants it copied
 		ID: first.Manifest.ID, Cluster: "prod", Report: catalog.ReportDelivery, Time: h.Now(),

@@ -65,18 +65,3 @@ func wantUnderstood(t *testing.T, page, command string) {
 		t.Errorf("%s: %s: exit %d: %s", page, command, r.code, r.stderr)
 	}
 }
-
-// TestTheAlertPagesSayTheSameCommands keeps the translations in step with the English pages.
-func TestTheAlertPagesSayTheSameCommands(t *testing.T) {
-	t.Parallel()
-	for _, page := range pages(t) {
-		english, translated := strings.CutSuffix(page, ".zh-CN.md")
-		if !translated || !strings.HasPrefix(page, "docs/alerts/") {
-			continue
-		}
-		want, got := strings.Join(readmeCommands(t, english+".md"), "\n"), strings.Join(readmeCommands(t, page), "\n")
-		if got != want {
-			t.Errorf("%s says\n%s\nand the English page\n%s", page, got, want)
-		}
-	}
-}

@@ -103,7 +103,7 @@ func processOf(t *testing.T, container string) (dir string) {
 // restricted wants a process to have no power, and a root that nobody can write to.
 func restricted(t *testing.T, process string) {
 	t.Helper()
-	status := read(t, filepath.Join(process, "status"))
+	status := readFile(t, filepath.Join(process, "status"))
 	for _, want := range []string{
 		`Name:\s+lifeboat`, `Uid:\s+65532\s+65532\s+65532\s+65532`, `Gid:\s+65532\s+65532\s+65532\s+65532`,
 		`CapPrm:\s+0+`, `CapEff:\s+0+`, `CapBnd:\s+0+`, `CapAmb:\s+0+`, `NoNewPrivs:\s+1`, `Seccomp:\s+2`,

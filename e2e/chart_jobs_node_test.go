@@ -37,15 +37,6 @@ func buildImage(t *testing.T) {
 	t.Setenv(builtImage, filepath.Join(dir, "lifeboat-image.tar"))
 }
 
-func read(t *testing.T, file string) string {
-	t.Helper()
-	text, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(text)
-}
-
 func (c *chart) kubectl(t *testing.T, args ...string) string {
 	t.Helper()
 	said, err := c.n.Kubectl(t.Context(), append([]string{"--namespace=" + c.namespace}, args...)...)

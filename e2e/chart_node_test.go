@@ -86,9 +86,9 @@ func newChart(t *testing.T, n *node.Node) *chart {
 	c.secrets(t)
 	c.kubectl(t, "label", "namespace", c.namespace, "pod-security.kubernetes.io/enforce=restricted")
 	values, err := json.Marshal(map[string]any{
-		"endpoints": []string{node.Etcd}, "sink": c.sinkAt(c.minio.URL), "recipient": read(t, c.keys.recipients), "image": map[string]any{"tag": imageTag},
+		"endpoints": []string{node.Etcd}, "sink": c.sinkAt(c.minio.URL), "recipient": readFile(t, c.keys.recipients), "image": map[string]any{"tag": imageTag},
 		"etcdTLS": map[string]any{"secretName": "etcd"}, "sinkCredentials": map[string]any{"secretName": "sink"}, "identity": map[string]any{"secretName": "identity"},
-		"signing": map[string]any{"secretName": "signing"}, "kubernetesEvents": map[string]any{"enabled": true}, "trustedKeys": read(t, c.signing+".pub"),
+		"signing": map[string]any{"secretName": "signing"}, "kubernetesEvents": map[string]any{"enabled": true}, "trustedKeys": readFile(t, c.signing+".pub"),
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -86,27 +86,12 @@ func (c *chart) onControlPlane(t *testing.T) {
 func (c *chart) tells(t *testing.T, pod owned, lines ...string) {
 	t.Helper()
 	restricted(t, processOf(t, strings.TrimPrefix(pod.Status.ContainerStatuses[0].ContainerID, "containerd://")))
-	said := ""
 	for _, line := range lines {
 		eventually(t, "metrics have "+line, func() bool {
-			said = get(t, "http://"+net.JoinHostPort(pod.Status.PodIP, "9870")+"/metrics")
-			return strings.Contains("\n"+said, "\n"+line)
+			status, said := ask(t, "http://"+net.JoinHostPort(pod.Status.PodIP, "9870")+"/metrics")
+			return status == http.StatusOK && strings.Contains("\n"+said, "\n"+line)
 		})
 	}
-}
-
-func get(t *testing.T, url string) string {
-	t.Helper()
-	resp, err := http.Get(url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	text, err := io.ReadAll(resp.Body)
-	if err != nil || resp.StatusCode != http.StatusOK {
-		t.Fatalf("%s: %s, %v", url, resp.Status, err)
-	}
-	return string(text)
 }
 
 // pod waits for one pod that runs and is ready.

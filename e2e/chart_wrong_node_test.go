@@ -12,7 +12,7 @@ import (
 // installWrong installs releases with values that no schema can find wrong, and has each try a backup.
 func (c *chart) installWrong(t *testing.T) {
 	t.Helper()
-	mistyped := strings.TrimSpace(read(t, c.keys.recipients))
+	mistyped := strings.TrimSpace(readFile(t, c.keys.recipients))
 	last := map[bool]string{true: "p", false: "q"}[strings.HasSuffix(mistyped, "q")]
 	for release, flags := range map[string][]string{
 		"recipient": {"--set-string=recipient=" + mistyped[:len(mistyped)-1] + last},

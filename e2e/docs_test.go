@@ -130,3 +130,23 @@ func (d *desk) run(t testing.TB, where, script string) string {
 	}
 	return string(out)
 }
+
+// TestTranslatedPagesSayTheSameCommands keeps the translations in step with the English pages.
+func TestTranslatedPagesSayTheSameCommands(t *testing.T) {
+	t.Parallel()
+	compared := 0
+	for _, page := range pages(t) {
+		english, translated := strings.CutSuffix(page, ".zh-CN.md")
+		if !translated || english == "docs/README" { // which is the repository's, and compared with that
+			continue
+		}
+		compared++
+		want, got := strings.Join(readmeCommands(t, english+".md"), "\n"), strings.Join(readmeCommands(t, page), "\n")
+		if got != want {
+			t.Errorf("%s says\n%s\nand the English page\n%s", page, got, want)
+		}
+	}
+	if compared < 40 {
+		t.Errorf("only %d translations were found", compared)
+	}
+}

@@ -35,10 +35,8 @@ func testMain(m *testing.M) int {
 		return 1
 	}
 	defer os.RemoveAll(dir)
-	build := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-o", filepath.Join(dir, "lifeboat"), "github.com/lifeboat-dr/lifeboat/cmd/lifeboat")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		fmt.Fprintf(os.Stderr, "building lifeboat: %v\n%s", err, out)
+	if _, err := lab.BuildLifeboat(dir); err != nil {
+		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
 	built = dir

@@ -116,18 +116,3 @@ func layOutNode(t *testing.T, node, etcd string) {
 		}
 	}
 }
-
-// TestTheRunbooksSayTheSameCommands keeps the translations in step with the English pages.
-func TestTheRunbooksSayTheSameCommands(t *testing.T) {
-	t.Parallel()
-	for _, page := range pages(t) {
-		english, translated := strings.CutSuffix(page, ".zh-CN.md")
-		if !translated || !strings.HasPrefix(page, "docs/runbooks/") {
-			continue
-		}
-		want, got := strings.Join(readmeCommands(t, english+".md"), "\n"), strings.Join(readmeCommands(t, page), "\n")
-		if got != want {
-			t.Errorf("%s says\n%s\nand the English page\n%s", page, got, want)
-		}
-	}
-}

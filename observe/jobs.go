@@ -1,8 +1,6 @@
 package observe
 
 import (
-	"maps"
-	"runtime"
 	"slices"
 	"sync"
 	"time"
@@ -13,10 +11,11 @@ import (
 // Done is the outcome of a job after which nothing was wrong.
 const Done = "done"
 
-// Jobs shows what the jobs of a service did, and how its configuration was taken. It is a [prometheus.Collector].
+// Jobs shows what the jobs of a service did. It is a [prometheus.Collector].
 type Jobs struct {
-	mu    sync.Mutex
-	known map[jobID]bool
+	mu     sync.Mutex
+	known  map[jobID]bool
+	hearts []string // clusters that have a heartbeat
 
 	runs                             *prometheus.CounterVec
 	success, end, took, waited, next *prometheus.GaugeVec
@@ -101,22 +100,15 @@ func (j *Jobs) Replace(jobs []Job, hearts []string) {
 			j.forget(id)
 		}
 	}
-	for c := range clustersOf(before) {
+	for _, c := range j.hearts {
 		if !slices.Contains(hearts, c) {
 			j.heartbeats.DeleteLabelValues(c)
 		}
 	}
+	j.hearts = hearts
 	for _, c := range hearts {
 		j.heartbeats.WithLabelValues(c)
 	}
-}
-
-func clustersOf(jobs map[jobID]bool) map[string]bool {
-	all := map[string]bool{}
-	for id := range maps.Keys(jobs) {
-		all[id.cluster] = true
-	}
-	return all
 }
 
 func (j *Jobs) forget(id jobID) {
@@ -156,46 +148,11 @@ func (j *Jobs) Ended(t Turn) {
 	j.waited.WithLabelValues(t.Cluster, t.Job).Set(t.Waited.Seconds())
 }
 
-// HeartbeatFailed counts a heartbeat that could not be sent.
+// HeartbeatFailed counts a heartbeat that could not be sent, if the cluster still has one.
 func (j *Jobs) HeartbeatFailed(cluster string) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if clustersOf(j.known)[cluster] {
+	if slices.Contains(j.hearts, cluster) {
 		j.heartbeats.WithLabelValues(cluster).Inc()
 	}
 }
-
-// Reloads shows how the configuration was taken the last time. It is a [prometheus.Collector].
-type Reloads struct{ success, at prometheus.Gauge }
-
-// NewReloads makes a show of a configuration that was just taken.
-func NewReloads(now time.Time) *Reloads {
-	r := &Reloads{
-		prometheus.NewGauge(prometheus.GaugeOpts{Name: "lifeboat_config_reload_success", Help: "Whether the configuration could be taken the last time."}),
-		prometheus.NewGauge(prometheus.GaugeOpts{Name: "lifeboat_config_reload_timestamp_seconds", Help: "When the configuration could last be taken."}),
-	}
-	r.Tried(true, now)
-	return r
-}
-
-// Tried tells whether a configuration could be taken.
-func (r *Reloads) Tried(ok bool, now time.Time) {
-	r.success.Set(map[bool]float64{true: 1}[ok])
-	if ok {
-		r.at.Set(unixSeconds(now))
-	}
-}
-
-// Describe implements [prometheus.Collector].
-func (r *Reloads) Describe(ch chan<- *prometheus.Desc) {
-	r.success.Describe(ch)
-	r.at.Describe(ch)
-}
-
-// Collect implements [prometheus.Collector].
-func (r *Reloads) Collect(ch chan<- prometheus.Metric) {
-	r.success.Collect(ch)
-	r.at.Collect(ch)
-}
-
-func goVersion() string { return runtime.Version() }

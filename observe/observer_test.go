@@ -203,6 +203,19 @@ func TestWhatIsNotPlannedAnyMoreIsNotShown(t *testing.T) {
 	}
 }
 
+// TestAHeartbeatGoesWithItsCluster, also where that has no job that is planned.
+func TestAHeartbeatGoesWithItsCluster(t *testing.T) {
+	t.Parallel()
+	j := observe.NewJobs()
+	j.Replace(nil, []string{"idle", "stays"})
+	j.HeartbeatFailed("stays")
+	j.Replace(nil, []string{"stays"})
+	j.HeartbeatFailed("idle") // by a job that ran on
+	if v := values(t, j); len(v) != 1 || v["heartbeat_failures_total{stays}"] != 1 {
+		t.Errorf("it shows %v", v)
+	}
+}
+
 func TestAPhaseThatIsNotKnownIsAnother(t *testing.T) {
 	t.Parallel()
 	var all []string

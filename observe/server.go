@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"runtime"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -30,7 +31,7 @@ type Page struct {
 // Handler serves /metrics, /healthz and /readyz, to be read only.
 func (p Page) Handler(shows ...prometheus.Collector) (http.Handler, error) {
 	about := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "lifeboat_build_info", Help: "Always 1; what runs is in the labels."}, []string{"version", "goversion"})
-	about.WithLabelValues(p.Version, goVersion()).Set(1)
+	about.WithLabelValues(p.Version, runtime.Version()).Set(1)
 	r := prometheus.NewRegistry()
 	for _, c := range append(shows, about, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{})) {
 		if err := r.Register(c); err != nil {

@@ -7,7 +7,6 @@ import (
 	"io"
 	"log/slog"
 	"strings"
-	"sync"
 
 	"github.com/spf13/pflag"
 )
@@ -70,9 +69,9 @@ func (s streams) logged(args []string, lookup func(string) (string, bool)) (as s
 	if *format != "json" {
 		return s, func() {}
 	}
-	lines := &jsonLines{to: s.err}
-	s.plain, s.err, s.json = s.err, lines, true
-	lines.log = s.loggerTo(s.plain)
+	s.plain, s.json = s.err, true
+	lines := &byLine{each: jsonLines{s.plain, s.loggerTo(s.plain)}.line}
+	s.err = lines
 	return s, lines.flush
 }
 
@@ -96,36 +95,9 @@ func (s streams) foreign() io.Writer {
 type jsonLines struct {
 	to  io.Writer
 	log *slog.Logger
-
-	mu   sync.Mutex
-	rest []byte // a line whose end has not come
 }
 
-// Write implements [io.Writer].
-func (l *jsonLines) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.rest = append(l.rest, b...)
-	for {
-		line, after, whole := bytes.Cut(l.rest, []byte("\n"))
-		if !whole {
-			return len(b), nil
-		}
-		if err := l.line(line); err != nil {
-			return 0, err
-		}
-		l.rest = append([]byte(nil), after...)
-	}
-}
-
-func (l *jsonLines) flush() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	_ = l.line(l.rest) // nobody is left to tell
-	l.rest = nil
-}
-
-func (l *jsonLines) line(line []byte) error {
+func (l jsonLines) line(line []byte) error {
 	if bytes.HasPrefix(line, []byte("{")) && json.Valid(line) {
 		_, err := l.to.Write(append(line[:len(line):len(line)], '\n'))
 		return err

@@ -10,7 +10,6 @@ import (
 	"github.com/lifeboat-dr/lifeboat/catalog"
 	"github.com/lifeboat-dr/lifeboat/observe"
 	"github.com/lifeboat-dr/lifeboat/retention"
-	"github.com/lifeboat-dr/lifeboat/scheduler"
 )
 
 const (
@@ -149,12 +148,4 @@ func (r reading) read(ctx context.Context) (observe.Facts, error) {
 	}
 	pass.end()
 	return facts, nil
-}
-
-// planned are the jobs as the metrics show them.
-func planned(jobs []scheduler.Job, now time.Time) (all []observe.Job) {
-	for _, j := range jobs {
-		all = append(all, observe.Job{Cluster: j.Cluster, Name: j.Name, Next: j.Begins(now)})
-	}
-	return all
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/lifeboat-dr/lifeboat/scheduler"
 )
 
-// display is what a service shows with --listen. A service without it has one that only notes how the configuration was taken.
+// display is what a service shows with --listen. A service without it has one, too, that only notes how the configuration was taken.
 type display struct {
 	g        *global
 	config   string
@@ -71,6 +71,14 @@ func (d *display) replace(c *configFile, jobs []scheduler.Job) {
 	}
 	d.jobs.Replace(planned(jobs, d.g.now()), hearts)
 	d.observer.Replace(c.targets(d.g, d.config))
+}
+
+// planned are the jobs as the metrics show them.
+func planned(jobs []scheduler.Job, now time.Time) (all []observe.Job) {
+	for _, j := range jobs {
+		all = append(all, observe.Job{Cluster: j.Cluster, Name: j.Name, Next: j.Begins(now)})
+	}
+	return all
 }
 
 // ended shows how a job's turn ended, and has the evidence that it left read.

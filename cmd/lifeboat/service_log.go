@@ -1,13 +1,11 @@
 package main
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
 	"strings"
-	"sync"
 )
 
 // forJob is what the command behind a job is run with: what it tells people becomes log lines with its cluster and its name, and its table goes nowhere.
@@ -18,6 +16,7 @@ func (s *service) forJob(t task) *global {
 		label: fmt.Sprintf(" cluster=%s job=%s\n", t.cluster.Name, t.name),
 		json:  s.g.json,
 	}
+	l.each = l.line
 	if l.json {
 		l.label = fmt.Sprintf(",\"cluster\":%q,\"job\":%q}\n", t.cluster.Name, t.name) // of names that need no escape
 	}
@@ -27,38 +26,22 @@ func (s *service) forJob(t task) *global {
 // labelled turns what one command writes to stderr into lines of the log of all. Everything a command says passes here, so nothing can come
 // without saying of which cluster it is.
 type labelled struct {
+	byLine
 	to    io.Writer
 	log   *slog.Logger
 	label string
 	json  bool
-
-	mu   sync.Mutex
-	rest []byte // a line whose end has not come
-}
-
-// Write implements [io.Writer].
-func (l *labelled) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.rest = append(l.rest, b...)
-	for {
-		line, after, whole := bytes.Cut(l.rest, []byte("\n"))
-		if !whole {
-			return len(b), nil
-		}
-		l.line(string(line))
-		l.rest = append([]byte(nil), after...)
-	}
 }
 
 // line passes on what is a line of the log already, and makes one of a sentence for people.
-func (l *labelled) line(text string) {
-	switch {
+func (l *labelled) line(line []byte) error {
+	switch text := string(line); {
 	case strings.HasPrefix(text, "level="):
 		_, _ = io.WriteString(l.to, text+l.label) // nobody is left to tell
-	case l.json && strings.HasPrefix(text, "{") && json.Valid([]byte(text)):
+	case l.json && strings.HasPrefix(text, "{") && json.Valid(line):
 		_, _ = io.WriteString(l.to, strings.TrimSuffix(text, "}")+l.label)
 	default:
 		logSentence(l.log, text)
 	}
+	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"runtime"
 
+	"github.com/lifeboat-dr/lifeboat/e2e/lab"
 	"github.com/lifeboat-dr/lifeboat/e2e/peak"
 	"github.com/lifeboat-dr/lifeboat/e2e/tools"
 )
@@ -39,7 +40,7 @@ type way struct {
 type programs struct{ lifeboat, etcd, etcdctl, etcdutl, age, zstd string }
 
 func findPrograms(version, dir string) (p programs, err error) {
-	if p.lifeboat, err = buildLifeboat(dir); err != nil {
+	if p.lifeboat, err = lab.BuildLifeboat(dir); err != nil {
 		return p, err
 	}
 	for _, want := range []struct {
@@ -59,16 +60,6 @@ func findPrograms(version, dir string) (p programs, err error) {
 	return p, nil
 }
 
-func buildLifeboat(dir string) (string, error) {
-	binary := filepath.Join(dir, "lifeboat")
-	build := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-o", binary, "github.com/lifeboat-dr/lifeboat/cmd/lifeboat")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("building lifeboat: %w\n%s", err, out)
-	}
-	return binary, nil
-}
-
 func bench(ctx context.Context, o options) error {
 	dir, err := os.MkdirTemp(o.dir, "lifeboat-bench-")
 	if err != nil {
@@ -76,7 +67,7 @@ func bench(ctx context.Context, o options) error {
 	}
 	defer os.RemoveAll(dir)
 	if o.service {
-		binary, err := buildLifeboat(dir)
+		binary, err := lab.BuildLifeboat(dir)
 		if err != nil {
 			return err
 		}

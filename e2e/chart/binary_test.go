@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/lifeboat-dr/lifeboat/e2e/lab"
 	"github.com/lifeboat-dr/lifeboat/internal/pki"
 )
 
@@ -27,11 +28,8 @@ func testMain(m *testing.M) int {
 		return 1
 	}
 	defer os.RemoveAll(dir)
-	built = filepath.Join(dir, "lifeboat")
-	build := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-o", built, "github.com/lifeboat-dr/lifeboat/cmd/lifeboat")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		fmt.Fprintf(os.Stderr, "building lifeboat: %v\n%s", err, out)
+	if built, err = lab.BuildLifeboat(dir); err != nil {
+		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
 	return m.Run()

@@ -40,7 +40,11 @@ func newJudge(t *testing.T) *judge {
 	roots.AppendCertsFromPEM(authority)
 	j := &judge{Server: api, client: http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}}}}
 	t.Cleanup(j.client.CloseIdleConnections)
-	for _, d := range objectsIn(t, operatorDefinitions) {
+	operator, err := os.ReadFile(filepath.Join("testdata", "operator.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range objectsIn(t, string(operator)) {
 		j.accepts(t, "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/"+d.Metadata.Name, d.text, false)
 	}
 	for _, plural := range []string{"servicemonitors", "prometheusrules"} {
@@ -250,76 +254,3 @@ func TestNodeHelmInstallsTheChartAndSaysHowToRestore(t *testing.T) {
 		t.Errorf("%v, left: %v", err, left.Items)
 	}
 }
-
-// operatorDefinitions are the Prometheus operator's two resources, with the fields that the chart may use, and no others.
-const operatorDefinitions = `
-apiVersion: apiextensions.k8s.io/v1
-kind: CustomResourceDefinition
-metadata: {name: servicemonitors.monitoring.coreos.com}
-spec:
-  group: monitoring.coreos.com
-  scope: Namespaced
-  names: {plural: servicemonitors, singular: servicemonitor, kind: ServiceMonitor, listKind: ServiceMonitorList}
-  versions:
-    - name: v1
-      served: true
-      storage: true
-      schema:
-        openAPIV3Schema:
-          type: object
-          required: [spec]
-          properties:
-            spec:
-              type: object
-              required: [selector, endpoints]
-              properties:
-                selector: {type: object, properties: {matchLabels: {type: object, additionalProperties: {type: string}}}}
-                endpoints:
-                  type: array
-                  items:
-                    type: object
-                    properties:
-                      port: {type: string}
-                      interval: {type: string, pattern: '^(0|(([0-9]+)y)?(([0-9]+)w)?(([0-9]+)d)?(([0-9]+)h)?(([0-9]+)m)?(([0-9]+)s)?(([0-9]+)ms)?)$'}
----
-apiVersion: apiextensions.k8s.io/v1
-kind: CustomResourceDefinition
-metadata: {name: prometheusrules.monitoring.coreos.com}
-spec:
-  group: monitoring.coreos.com
-  scope: Namespaced
-  names: {plural: prometheusrules, singular: prometheusrule, kind: PrometheusRule, listKind: PrometheusRuleList}
-  versions:
-    - name: v1
-      served: true
-      storage: true
-      schema:
-        openAPIV3Schema:
-          type: object
-          required: [spec]
-          properties:
-            spec:
-              type: object
-              properties:
-                groups:
-                  type: array
-                  items:
-                    type: object
-                    required: [name]
-                    properties:
-                      name: {type: string, minLength: 1}
-                      interval: {type: string}
-                      rules:
-                        type: array
-                        items:
-                          type: object
-                          required: [expr]
-                          properties:
-                            alert: {type: string}
-                            record: {type: string}
-                            expr: {type: string}
-                            for: {type: string}
-                            keep_firing_for: {type: string}
-                            labels: {type: object, additionalProperties: {type: string}}
-                            annotations: {type: object, additionalProperties: {type: string}}
-`

@@ -95,14 +95,3 @@ func TestThePagesValuesAreTaken(t *testing.T) {
 		}
 	}
 }
-
-// TestThePageOfKubernetesSaysTheSameInChinese compares what there is to type.
-func TestThePageOfKubernetesSaysTheSameInChinese(t *testing.T) {
-	t.Parallel()
-	for _, language := range []string{"sh", "yaml"} {
-		english, chinese := blocksOf(t, "docs/kubernetes.md", language), blocksOf(t, "docs/kubernetes.zh-CN.md", language)
-		if !slices.Equal(english, chinese) || len(english) == 0 {
-			t.Errorf("docs/kubernetes.md shows\n%q\nand its translation\n%q", english, chinese)
-		}
-	}
-}

@@ -48,8 +48,3 @@ func (g *GCS) Bucket(t testing.TB) string {
 	}
 	return name
 }
-
-// SinkURL is how a bucket of this server is named to Lifeboat, without a prefix.
-func (g *GCS) SinkURL(bucket string) string {
-	return fmt.Sprintf("gs://%s?endpoint=%s", bucket, g.URL)
-}
