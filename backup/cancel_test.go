@@ -47,10 +47,16 @@ func TestARunThatIsEndedLeavesNoBackup(t *testing.T) {
 				return send(to, file, len(file)/2)
 			}
 		},
+		// The other one waits for the end there, or it might be done before.
 		"while one of two is uploading": func(s *scene) {
+			s.a.put = func(ctx context.Context, _ string, honest func() error) error { <-ctx.Done(); return honest() }
 			s.b.put = func(ctx context.Context, key string, honest func() error) error { s.cancel(); return honest() }
 		},
 		"while one of two is read back": func(s *scene) {
+			s.a.open = func(ctx context.Context, _ string, honest func() (io.ReadCloser, error)) (io.ReadCloser, error) {
+				<-ctx.Done()
+				return honest()
+			}
 			s.b.open = func(_ context.Context, _ string, honest func() (io.ReadCloser, error)) (io.ReadCloser, error) {
 				r, err := honest()
 				return &watched{r, func(int, error) { s.cancel() }}, err

@@ -8,8 +8,10 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/lifeboat-dr/lifeboat/e2e/lab"
@@ -29,6 +31,8 @@ func TestMain(m *testing.M) {
 }
 
 func testMain(m *testing.M) int {
+	// Whoever runs us may have SIGHUP ignored (nohup), and what we start would inherit that. What is caught here, it gets as it should be.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
 	dir, err := os.MkdirTemp("", "lifeboat-e2e-")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
