@@ -53,14 +53,16 @@ func (e *events) tell(ctx context.Context, g *global, event kubeevent.Event) {
 	if e.pod == nil {
 		return
 	}
-	timeout := eventTimeout
-	if errors.As(context.Cause(ctx), new(interrupted)) {
-		timeout = eventAfterSignal
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout)
+	making, cancel := context.WithTimeout(context.WithoutCancel(ctx), eventTimeout)
 	defer cancel()
+	signaled := context.AfterFunc(ctx, func() { // now or later
+		if errors.As(context.Cause(ctx), new(interrupted)) {
+			time.AfterFunc(eventAfterSignal, cancel)
+		}
+	})
+	defer signaled()
 	event.Time = g.now()
-	if err := e.pod.Make(ctx, event); err != nil {
+	if err := e.pod.Make(making, event); err != nil {
 		g.warnf("no Kubernetes Event could be made: %v", err)
 		if hint := hintOf(err); hint != "" {
 			fmt.Fprintf(g.err, "lifeboat: hint: %s\n", hint)

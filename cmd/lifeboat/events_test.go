@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/pem"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -54,9 +55,9 @@ func TestAnEventIsCalledByHowItEnded(t *testing.T) {
 	}
 }
 
-// TestAnAPIServerThatDoesNotAnswerHoldsUpNobody also holds that the token is in no message.
-func TestAnAPIServerThatDoesNotAnswerHoldsUpNobody(t *testing.T) {
-	t.Parallel()
+// silentPod is a pod whose API server takes requests and does not answer.
+func silentPod(t *testing.T) *kubeevent.Pod {
+	t.Helper()
 	release := make(chan struct{})
 	silent := httptest.NewTLSServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-release }))
 	t.Cleanup(silent.Close)
@@ -79,6 +80,13 @@ func TestAnAPIServerThatDoesNotAnswerHoldsUpNobody(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return pod
+}
+
+// TestAnAPIServerThatDoesNotAnswerHoldsUpNobody also holds that the token is in no message.
+func TestAnAPIServerThatDoesNotAnswerHoldsUpNobody(t *testing.T) {
+	t.Parallel()
+	pod := silentPod(t)
 	ctx, interrupt := context.WithCancelCause(t.Context())
 	interrupt(interrupted{syscall.SIGTERM})
 	var said strings.Builder
@@ -89,5 +97,21 @@ func TestAnAPIServerThatDoesNotAnswerHoldsUpNobody(t *testing.T) {
 	}
 	if !strings.HasPrefix(said.String(), "lifeboat: warning: no Kubernetes Event could be made: ") || strings.Contains(said.String(), "confidential") {
 		t.Errorf("it said %q", said.String())
+	}
+}
+
+// TestASignalThatComesWhileAnEventIsMadeIsHeeded: what the Event is about ended before.
+func TestASignalThatComesWhileAnEventIsMadeIsHeeded(t *testing.T) {
+	t.Parallel()
+	pod := silentPod(t)
+	ctx, interrupt := context.WithCancelCause(t.Context())
+	signaled := make(chan time.Time, 1)
+	time.AfterFunc(100*time.Millisecond, func() {
+		signaled <- time.Now()
+		interrupt(interrupted{syscall.SIGTERM})
+	})
+	(&events{pod: pod}).tell(ctx, &global{streams: streams{err: io.Discard}, now: time.Now}, kubeevent.Event{Reason: "BackupCommitted"})
+	if took := time.Since(<-signaled); took > eventTimeout/2 {
+		t.Errorf("it went on for %s after the signal", took)
 	}
 }
