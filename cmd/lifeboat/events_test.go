@@ -92,11 +92,30 @@ func TestAnAPIServerThatDoesNotAnswerHoldsUpNobody(t *testing.T) {
 	var said strings.Builder
 	began := time.Now()
 	(&events{pod: pod}).tell(ctx, &global{streams: streams{err: &said}, now: time.Now}, kubeevent.Event{Reason: "BackupInterrupted"})
-	if took := time.Since(began); took < eventAfterSignal || took > eventTimeout {
+	if took := time.Since(began); took < toldAfterSignal || took > eventTimeout {
 		t.Errorf("it took %s", took)
 	}
 	if !strings.HasPrefix(said.String(), "lifeboat: warning: no Kubernetes Event could be made: ") || strings.Contains(said.String(), "confidential") {
 		t.Errorf("it said %q", said.String())
+	}
+}
+
+// TestASignalThatComesWhileAHeartbeatIsSentIsHeeded: the backup that it tells of is done.
+func TestASignalThatComesWhileAHeartbeatIsSentIsHeeded(t *testing.T) {
+	t.Parallel()
+	release := make(chan struct{})
+	silent := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-release }))
+	t.Cleanup(silent.Close)
+	t.Cleanup(func() { close(release) })
+	ctx, interrupt := context.WithCancelCause(t.Context())
+	signaled := make(chan time.Time, 1)
+	time.AfterFunc(100*time.Millisecond, func() {
+		signaled <- time.Now()
+		interrupt(interrupted{syscall.SIGTERM})
+	})
+	sent := heartbeat{Success: silent.URL}.beat(ctx, &global{streams: streams{err: io.Discard}, now: time.Now}, true)
+	if took := time.Since(<-signaled); sent || took > heartbeatTimeout/2 {
+		t.Errorf("it went on for %s after the signal, and says %v", took, sent)
 	}
 }
 
