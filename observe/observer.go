@@ -56,7 +56,8 @@ type Observer struct {
 // New makes an observer, which reads nothing before Run.
 func New(o Options) *Observer {
 	return &Observer{
-		Options: o, evidence: newEvidence(o.Codes), slots: make(chan struct{}, max(o.Parallel, 1)), late: make(chan struct{}, max(o.Parallel/2, 1)), changed: make(chan struct{}, 1), clusters: map[string]*watched{},
+		Options: o, evidence: newEvidence(o.Codes), slots: make(chan struct{}, max(o.Parallel, 1)), late: make(chan struct{}, max(o.Parallel/2, 1)),
+		changed: make(chan struct{}, 1), clusters: map[string]*watched{},
 	}
 }
 
