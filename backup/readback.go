@@ -54,7 +54,7 @@ func (r *runner) due(ctx context.Context, s catalog.Named) bool {
 			if e.Started.Before(r.started) {
 				break
 			}
-			continue // a clock was wrong
+			return true // a clock was wrong, and may be set back again each day to one that has all it needs
 		}
 		there[e.ID] = slices.Contains(e.Sinks, s.Name)
 		if !there[e.ID] || slices.ContainsFunc(e.Faults(), func(f catalog.Fault) bool { return f.Sink == s.Name }) {

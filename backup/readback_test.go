@@ -134,6 +134,8 @@ func TestDailyReadsTheFirstOfADayAndAfterAFailure(t *testing.T) {
 		t.Fatal(err)
 	}
 	run("after one without its manifest", "21 01:15:00", true)
+	run("on a day that was gone through before, by a clock that was set back", "20 13:00:00", true)
+	run("again on that day", "20 13:15:00", true)
 }
 
 // TestAStoreWithoutChecksumsIsReadBackInFull, whatever is configured, and the manifest says that it was.

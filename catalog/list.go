@@ -87,12 +87,16 @@ func List(ctx context.Context, ss []Named, cluster string, t Trust) (Listing, er
 	l := Listing{Cluster: cluster}
 	held := make([]holdings, len(ss))
 	problems, err := eachSink(ctx, ss, func(ctx context.Context, i int) (err error) {
-		notes, err := fetchAll(ctx, ss[i], manifests(cluster))
+		held[i].manifests, err = fetchAll(ctx, ss[i], manifests(cluster), func(f fetched) found {
+			e, err := readEntry(cluster, f, t)
+			return found{key: f.key, entry: e, err: err}
+		})
 		if err != nil {
 			return err
 		}
-		held[i].manifests = readAll(ctx, ss[i], cluster, notes, t)
-		if held[i].marks, err = fetchAll(ctx, ss[i], marks(cluster)); err != nil {
+		readOverwritten(ctx, ss[i], cluster, held[i].manifests, t)
+		held[i].marks, err = fetchAll(ctx, ss[i], marks(cluster), func(f fetched) foundMark { return readMark(cluster, f, t) })
+		if err != nil {
 			return err
 		}
 		held[i].reports, err = listReports(ctx, ss[i], cluster)
@@ -156,7 +160,7 @@ func eachSink(ctx context.Context, ss []Named, f func(ctx context.Context, i int
 // holdings is what one sink holds; nothing if it could not be read.
 type holdings struct {
 	manifests []found
-	marks     []fetched
+	marks     []foundMark
 	reports   []sinks.Object
 }
 
@@ -167,26 +171,37 @@ type fetched struct {
 	err  error
 }
 
-// fetchAll fetches every note under a prefix, in key order. An error is one of listing; those of single notes are kept beside them.
-func fetchAll(ctx context.Context, s Named, prefix string) ([]fetched, error) {
-	var all []fetched
+// fetchAll fetches every note under a prefix, in key order, and has each read as soon as it came, so that not all of them are in memory: whoever may
+// write into a sink could put any number there. An error is one of listing; those of single notes are given to read.
+func fetchAll[T any](ctx context.Context, s Named, prefix string, read func(fetched) T) ([]T, error) {
+	var keys []string
 	for o, err := range s.List(ctx, prefix) {
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, fetched{key: o.Key})
+		keys = append(keys, o.Key)
 	}
+	all, gone := make([]T, len(keys)), make([]bool, len(keys))
 	var g errgroup.Group
 	g.SetLimit(fetches)
-	for i := range all {
+	for i, key := range keys {
 		g.Go(func() error {
-			all[i].data, all[i].err = getNote(ctx, s, all[i].key)
+			data, err := getNote(ctx, s, key)
+			if gone[i] = errors.Is(err, fs.ErrNotExist); !gone[i] {
+				all[i] = read(fetched{key, data, err})
+			}
 			return nil // kept in its place
 		})
 	}
 	_ = g.Wait() // always nil, see above
 	// What was removed since it was listed does not exist.
-	return slices.DeleteFunc(all, func(f fetched) bool { return errors.Is(f.err, fs.ErrNotExist) }), nil
+	kept := all[:0]
+	for i := range all {
+		if !gone[i] {
+			kept = append(kept, all[i])
+		}
+	}
+	return kept, nil
 }
 
 // mergeManifests makes one list of what the sinks hold.

@@ -109,27 +109,38 @@ func putNote(ctx context.Context, s Named, key string, id ID, data []byte) error
 	return &Problem{s.Name, key, id, fmt.Errorf("%w: read back as something else than was written", ErrDamaged)}
 }
 
+// foundMark is a mark that was read, or why there is none.
+type foundMark struct {
+	key  string
+	id   ID // by the key
+	mark Mark
+	err  error
+}
+
+func readMark(cluster string, f fetched, t Trust) foundMark {
+	m := foundMark{key: f.key}
+	if m.id, _, _, m.err = parseMarkKey(cluster, f.key); m.err == nil {
+		m.err = f.err
+	}
+	if m.err == nil {
+		m.mark, m.err = DecodeMark(f.key, f.data, t)
+	}
+	return m
+}
+
 // mergeMarks applies what was decided: of hold and release the last by key wins.
 func (l *Listing) mergeMarks(ss []Named, held []holdings, t Trust) {
 	decided := make(map[string]Mark)
 	ignored := make(map[string]bool)
 	for i := range held {
 		for _, f := range held[i].marks {
-			id, _, _, err := parseMarkKey(l.Cluster, f.key)
-			if err == nil {
-				err = f.err
-			}
-			var m Mark
-			if err == nil {
-				m, err = DecodeMark(f.key, f.data, t)
-			}
 			switch {
-			case err == nil:
-				decided[f.key] = m
-			case t.Verifiers != nil && errors.Is(err, ErrNotAuthentic):
+			case f.err == nil:
+				decided[f.key] = f.mark
+			case t.Verifiers != nil && errors.Is(f.err, ErrNotAuthentic):
 				ignored[f.key] = true
 			default:
-				l.Problems = append(l.Problems, &Problem{ss[i].Name, f.key, id, err})
+				l.Problems = append(l.Problems, &Problem{ss[i].Name, f.key, f.id, f.err})
 			}
 		}
 	}

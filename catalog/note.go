@@ -81,12 +81,13 @@ func openNote(data []byte, t Trust) (text []byte, sig Signature, err error) {
 	var unverified *note.UnverifiedNoteError
 	switch {
 	case errors.As(err, &unverified) && t.Verifiers != nil:
-		return nil, sig, fmt.Errorf("%w: signed by %q, none of which is a trusted key", ErrNotAuthentic, keyIDs(unverified.Note.UnverifiedSigs))
+		by := brief(fmt.Sprintf("%q", keyIDs(unverified.Note.UnverifiedSigs)))
+		return nil, sig, fmt.Errorf("%w: signed by %s, none of which is a trusted key", ErrNotAuthentic, by)
 	case errors.As(err, &unverified):
 		n = unverified.Note
 		sig = Signature{Signed: true, By: keyIDs(n.UnverifiedSigs)}
 	case err != nil:
-		return nil, sig, fmt.Errorf("%w: %w", bad, err)
+		return nil, sig, fmt.Errorf("%w: %s", bad, brief(err.Error())) // which may hold on to the whole note
 	default:
 		sig = Signature{Signed: true, By: keyIDs(n.Sigs), Trusted: true}
 	}

@@ -61,15 +61,12 @@ type found struct {
 	wrong error // what is wrong with the one that everybody sees, where an older one was taken
 }
 
-// readAll reads what was fetched of one sink. A manifest that is damaged or not authentic may have been overwritten: then the
+// readOverwritten looks at what was read of one sink. A manifest that is damaged or not authentic may have been overwritten: then the
 // newest older version that is neither counts.
-func readAll(ctx context.Context, s Named, cluster string, all []fetched, t Trust) []found {
-	read := make([]found, len(all))
+func readOverwritten(ctx context.Context, s Named, cluster string, read []found, t Trust) {
 	var g errgroup.Group
 	g.SetLimit(fetches)
-	for i, f := range all {
-		read[i].key = f.key
-		read[i].entry, read[i].err = readEntry(cluster, f, t)
+	for i := range read {
 		if err := read[i].err; errors.Is(err, ErrDamaged) || errors.Is(err, ErrNotAuthentic) {
 			g.Go(func() error {
 				read[i] = readOlder(ctx, s, cluster, read[i], t)
@@ -78,7 +75,6 @@ func readAll(ctx context.Context, s Named, cluster string, all []fetched, t Trus
 		}
 	}
 	_ = g.Wait() // always nil, see above
-	return read
 }
 
 func readOlder(ctx context.Context, s Named, cluster string, f found, t Trust) found {

@@ -10,6 +10,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -44,6 +45,7 @@ type Observer struct {
 	Options
 	evidence *evidence
 	slots    chan struct{} // one in it for each reading that goes on
+	late     chan struct{} // the same, of clusters whose last reading was not done in time: half of the places are for the others
 	changed  chan struct{} // the set of clusters is another one
 
 	mu       sync.Mutex
@@ -54,7 +56,8 @@ type Observer struct {
 // New makes an observer, which reads nothing before Run.
 func New(o Options) *Observer {
 	return &Observer{
-		Options: o, evidence: newEvidence(o.Codes), slots: make(chan struct{}, max(o.Parallel, 1)), changed: make(chan struct{}, 1), clusters: map[string]*watched{},
+		Options: o, evidence: newEvidence(o.Codes), slots: make(chan struct{}, max(o.Parallel, 1)), late: make(chan struct{}, max(o.Parallel/2, 1)),
+		changed: make(chan struct{}, 1), clusters: map[string]*watched{},
 	}
 }
 
@@ -197,11 +200,34 @@ func share(name string) float64 {
 	return float64(binary.BigEndian.Uint32(sum[:4])) / (1 << 32)
 }
 
+// place waits until a cluster may be read. free gives the place back; it is nil if ctx ended before.
+func (o *Observer) place(ctx context.Context, w *watched) (free func()) {
+	places := []chan struct{}{o.slots}
+	if w.wasLate() {
+		places = []chan struct{}{o.late, o.slots}
+	}
+	var taken []chan struct{}
+	free = func() {
+		for _, p := range taken {
+			<-p
+		}
+	}
+	for _, p := range places {
+		select {
+		case p <- struct{}{}:
+			taken = append(taken, p)
+		case <-ctx.Done():
+			free()
+			return nil
+		}
+	}
+	return free
+}
+
 // read reads a cluster once there is a place for it.
 func (o *Observer) read(ctx context.Context, w *watched) {
-	select {
-	case o.slots <- struct{}{}:
-	case <-ctx.Done():
+	free := o.place(ctx, w)
+	if free == nil {
 		return
 	}
 	limited, stop := context.WithTimeout(ctx, o.Limit)
@@ -217,22 +243,28 @@ func (o *Observer) read(ctx context.Context, w *watched) {
 	}()
 	select {
 	case r := <-done:
-		<-o.slots
+		free()
+		if r.err != nil && limited.Err() != nil { // it heeds the end of its context, which may win the race to here
+			r.err = fmt.Errorf("%w within %s: %w", errLate, o.Limit, r.err)
+		}
 		if ctx.Err() == nil {
 			w.keep(o.Log, r.facts, r.err)
 		}
 	case <-limited.Done():
-		<-o.slots
+		free()
 		if ctx.Err() != nil {
 			return
 		}
-		w.keep(o.Log, Facts{}, fmt.Errorf("its sinks were not read within %s", o.Limit))
+		w.keep(o.Log, Facts{}, fmt.Errorf("%w within %s", errLate, o.Limit))
 		select { // a volume that hangs: one call that never returns is enough
 		case <-done:
 		case <-ctx.Done():
 		}
 	}
 }
+
+// errLate is what a reading ends with that the limit ended.
+var errLate = errors.New("its sinks were not read")
 
 // tryRead reads, and makes an error of a panic: the other clusters must not end with this one.
 func tryRead(ctx context.Context, read func(context.Context) (Facts, error)) (f Facts, err error) {

@@ -115,6 +115,33 @@ func TestOneThatHangsHoldsUpNoOther(t *testing.T) {
 	})
 }
 
+// TestManyThatTakeForEverHoldUpNoOther: the sinks of many list without an end, which nothing but the limit ends.
+func TestManyThatTakeForEverHoldUpNoOther(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := observe.New(observe.Options{Interval: time.Minute, Limit: 2 * time.Minute, Parallel: 8, Log: slog.New(slog.DiscardHandler)})
+		var good, endless atomic.Int64
+		targets := []observe.Target{{Cluster: "good", Read: func(context.Context) (observe.Facts, error) { good.Add(1); return observe.Facts{}, nil }}}
+		for i := range 200 {
+			targets = append(targets, observe.Target{Cluster: fmt.Sprint("endless", i), Read: func(ctx context.Context) (observe.Facts, error) {
+				endless.Add(1)
+				<-ctx.Done()
+				return observe.Facts{}, ctx.Err()
+			}})
+		}
+		o.Replace(targets)
+		go o.Run(t.Context())
+		time.Sleep(time.Hour) // by then all were tried
+		before, others := good.Load(), endless.Load()
+		time.Sleep(time.Hour)
+		if n := good.Load() - before; n < 55 {
+			t.Errorf("the good one was read %d times in an hour", n)
+		}
+		if n := endless.Load() - others; n < 100 {
+			t.Errorf("the others were tried %d times in an hour", n)
+		}
+	})
+}
+
 func TestManyClustersAreSpreadOverTheInterval(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o := observer(time.Minute)

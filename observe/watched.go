@@ -2,6 +2,7 @@ package observe
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"time"
@@ -14,6 +15,7 @@ type watched struct {
 	mu     sync.Mutex
 	target Target
 	tried  bool
+	late   bool      // the last time it was not done when the limit was over
 	ok     bool      // it could be read the last time
 	at     time.Time // when it could; zero if it never could
 	facts  Facts     // from then
@@ -24,7 +26,7 @@ func (w *watched) keep(log *slog.Logger, f Facts, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	news := !w.tried || w.ok != (err == nil)
-	w.tried, w.ok = true, err == nil
+	w.tried, w.ok, w.late = true, err == nil, errors.Is(err, errLate)
 	switch {
 	case err == nil:
 		if news && !w.at.IsZero() {
@@ -70,6 +72,12 @@ func (w *watched) wasTried() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.tried
+}
+
+func (w *watched) wasLate() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.late
 }
 
 func (w *watched) readAgain() {

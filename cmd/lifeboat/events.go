@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -17,11 +16,7 @@ import (
 	"github.com/lifeboat-dr/lifeboat/internal/kubeevent"
 )
 
-// Kubernetes lets a pod go on for 30 s after SIGTERM, and whoever sent a signal waits: no Event is worth more than eventAfterSignal then.
-const (
-	eventTimeout     = 10 * time.Second
-	eventAfterSignal = 2 * time.Second
-)
+const eventTimeout = 10 * time.Second
 
 const eventsFlag = "kubernetes-events"
 
@@ -53,14 +48,10 @@ func (e *events) tell(ctx context.Context, g *global, event kubeevent.Event) {
 	if e.pod == nil {
 		return
 	}
-	timeout := eventTimeout
-	if errors.As(context.Cause(ctx), new(interrupted)) {
-		timeout = eventAfterSignal
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout)
+	making, cancel := toTellOf(ctx, eventTimeout)
 	defer cancel()
 	event.Time = g.now()
-	if err := e.pod.Make(ctx, event); err != nil {
+	if err := e.pod.Make(making, event); err != nil {
 		g.warnf("no Kubernetes Event could be made: %v", err)
 		if hint := hintOf(err); hint != "" {
 			fmt.Fprintf(g.err, "lifeboat: hint: %s\n", hint)

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/pem"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -54,9 +55,9 @@ func TestAnEventIsCalledByHowItEnded(t *testing.T) {
 	}
 }
 
-// TestAnAPIServerThatDoesNotAnswerHoldsUpNobody also holds that the token is in no message.
-func TestAnAPIServerThatDoesNotAnswerHoldsUpNobody(t *testing.T) {
-	t.Parallel()
+// silentPod is a pod whose API server takes requests and does not answer.
+func silentPod(t *testing.T) *kubeevent.Pod {
+	t.Helper()
 	release := make(chan struct{})
 	silent := httptest.NewTLSServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-release }))
 	t.Cleanup(silent.Close)
@@ -79,15 +80,57 @@ func TestAnAPIServerThatDoesNotAnswerHoldsUpNobody(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return pod
+}
+
+// TestAnAPIServerThatDoesNotAnswerHoldsUpNobody also holds that the token is in no message.
+func TestAnAPIServerThatDoesNotAnswerHoldsUpNobody(t *testing.T) {
+	t.Parallel()
+	pod := silentPod(t)
 	ctx, interrupt := context.WithCancelCause(t.Context())
 	interrupt(interrupted{syscall.SIGTERM})
 	var said strings.Builder
 	began := time.Now()
 	(&events{pod: pod}).tell(ctx, &global{streams: streams{err: &said}, now: time.Now}, kubeevent.Event{Reason: "BackupInterrupted"})
-	if took := time.Since(began); took < eventAfterSignal || took > eventTimeout {
+	if took := time.Since(began); took < toldAfterSignal || took > eventTimeout {
 		t.Errorf("it took %s", took)
 	}
 	if !strings.HasPrefix(said.String(), "lifeboat: warning: no Kubernetes Event could be made: ") || strings.Contains(said.String(), "confidential") {
 		t.Errorf("it said %q", said.String())
+	}
+}
+
+// TestASignalThatComesWhileAHeartbeatIsSentIsHeeded: the backup that it tells of is done.
+func TestASignalThatComesWhileAHeartbeatIsSentIsHeeded(t *testing.T) {
+	t.Parallel()
+	release := make(chan struct{})
+	silent := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-release }))
+	t.Cleanup(silent.Close)
+	t.Cleanup(func() { close(release) })
+	ctx, interrupt := context.WithCancelCause(t.Context())
+	signaled := make(chan time.Time, 1)
+	time.AfterFunc(100*time.Millisecond, func() {
+		signaled <- time.Now()
+		interrupt(interrupted{syscall.SIGTERM})
+	})
+	sent := heartbeat{Success: silent.URL}.beat(ctx, &global{streams: streams{err: io.Discard}, now: time.Now}, true)
+	if took := time.Since(<-signaled); sent || took > heartbeatTimeout/2 {
+		t.Errorf("it went on for %s after the signal, and says %v", took, sent)
+	}
+}
+
+// TestASignalThatComesWhileAnEventIsMadeIsHeeded: what the Event is about ended before.
+func TestASignalThatComesWhileAnEventIsMadeIsHeeded(t *testing.T) {
+	t.Parallel()
+	pod := silentPod(t)
+	ctx, interrupt := context.WithCancelCause(t.Context())
+	signaled := make(chan time.Time, 1)
+	time.AfterFunc(100*time.Millisecond, func() {
+		signaled <- time.Now()
+		interrupt(interrupted{syscall.SIGTERM})
+	})
+	(&events{pod: pod}).tell(ctx, &global{streams: streams{err: io.Discard}, now: time.Now}, kubeevent.Event{Reason: "BackupCommitted"})
+	if took := time.Since(<-signaled); took > eventTimeout/2 {
+		t.Errorf("it went on for %s after the signal", took)
 	}
 }

@@ -28,7 +28,7 @@ func (h heartbeat) beat(ctx context.Context, g *global, ok bool) bool {
 	if address == "" {
 		return true
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), heartbeatTimeout) // also after the job's own timeout
+	ctx, cancel := toTellOf(ctx, heartbeatTimeout)
 	defer cancel()
 	err := ping(ctx, address)
 	if err != nil {

@@ -43,6 +43,8 @@ func (s *statusJSON) facts(l catalog.Listing, b *bucket, names []string, policy 
 		}
 		f.Sinks = append(f.Sinks, observe.Sink{Name: names[i], Up: !k.Unread, Backups: k.Backups, Missing: len(k.Missing), Damaged: damaged})
 	}
+	// Marks and reports that nobody trusted has signed count for nothing; but somebody may have written them over others.
+	f.Unreadable = l.IgnoredMarks + l.IgnoredReports
 	for _, p := range l.Problems {
 		if p.Key != "" {
 			f.Unreadable++

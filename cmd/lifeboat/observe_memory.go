@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"iter"
+	"math/rand/v2"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -21,6 +22,9 @@ import (
 // memoryBudget bounds the notes that are kept of all clusters, in bytes. Those that find no room are fetched every time.
 const memoryBudget = 64 << 20
 
+// memoryLasts is after how long a note is fetched again at the latest: size and time are those of another one, too, where somebody means them to be.
+const memoryLasts = 24 * time.Hour
+
 // memory keeps the notes of one cluster.
 type memory struct {
 	left *atomic.Int64 // of the budget of all
@@ -33,7 +37,8 @@ type noteAt struct{ sink, key string }
 
 type keptNote struct {
 	edition
-	data []byte
+	data  []byte
+	until time.Time
 }
 
 // edition tells an object from another one that took its name.
@@ -98,7 +103,7 @@ func (p *pass) recall(at noteAt) ([]byte, bool) {
 	p.memory.mu.Lock()
 	defer p.memory.mu.Unlock()
 	note, known := p.kept[at]
-	return note.data, known && listed && note.edition == is
+	return note.data, known && listed && note.edition == is && time.Now().Before(note.until)
 }
 
 // learn keeps a note, if it is the one that was listed and there is room for it.
@@ -121,7 +126,9 @@ func (p *pass) learn(at noteAt, data []byte) {
 	if p.kept == nil {
 		p.kept = map[noteAt]keptNote{}
 	}
-	p.kept[at] = keptNote{is, data}
+	// Those that are kept together are not all fetched again together.
+	lasts := memoryLasts/2 + rand.N(memoryLasts/2)
+	p.kept[at] = keptNote{is, data, time.Now().Add(lasts)}
 }
 
 // remembering is a sink in front of which there is a memory.

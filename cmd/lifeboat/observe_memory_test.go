@@ -1,11 +1,15 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"io"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -82,6 +86,35 @@ func TestAnObserverFetchesOnlyWhatIsNew(t *testing.T) {
 	if read(); m.left.Load() != memoryBudget || len(m.kept) != 0 {
 		t.Errorf("%d notes are kept of what is gone, and %d bytes are left", len(m.kept), m.left.Load())
 	}
+}
+
+// TestWhatWasOverwrittenUnderItsTimeIsSeenWithinADay: a store that tells seconds has one time for two puts, and in a directory anybody who may write sets it.
+func TestWhatWasOverwrittenUnderItsTimeIsSeenWithinADay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShore(t, "")
+		file := filepath.Join(s.dir, "a", catalog.ManifestKey("prod", s.backup(0, 100, 50, s.signers, nil)))
+		m := &memory{left: &atomic.Int64{}}
+		m.left.Store(memoryBudget)
+		whole := func() bool {
+			p := m.begin()
+			l, err := catalog.List(t.Context(), p.with([]catalog.Named{s.a}), "prod", s.trust)
+			s.must(err)
+			p.end()
+			return len(l.Entries) == 1
+		}
+		if !whole() {
+			t.Fatal("it is not there")
+		}
+		was, err := os.Stat(file)
+		s.must(err)
+		s.must(os.Chmod(file, 0o600))
+		s.must(os.WriteFile(file, bytes.Repeat([]byte("x"), int(was.Size())), 0o600))
+		s.must(os.Chtimes(file, was.ModTime(), was.ModTime()))
+		time.Sleep(memoryLasts)
+		if whole() {
+			t.Error("what it was before is still told after a day")
+		}
+	})
 }
 
 func TestWhatFindsNoRoomIsFetchedEveryTime(t *testing.T) {

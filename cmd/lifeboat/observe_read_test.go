@@ -144,7 +144,7 @@ func TestAnObserverTellsWhatIsInTheSinks(t *testing.T) {
 			Time: s.at(5), Took: 30 * time.Second, Plain: 4096, Sealed: 5, Revision: 105, LiveKeys: 50, Sequence: 6, Quorum: true, ClockAhead: 10 * time.Second, Recipients: 1,
 		},
 		Sinks:      []observe.Sink{{Name: "near", Up: true, Backups: 5, Damaged: 1}, {Name: "far", Up: true, Backups: 4, Missing: 1, Damaged: 2}},
-		Restorable: 4, Proven: 2, Gaps: 1, Unreadable: 1, Suspect: map[observe.Reason]int{},
+		Restorable: 4, Proven: 2, Gaps: 1, Unreadable: 2, Suspect: map[observe.Reason]int{},
 		Succeeded: map[observe.Check]time.Time{
 			observe.Verify: s.at(10), observe.DeepVerify: s.at(10), observe.Rehearse: s.at(12), observe.CrossCheck: s.at(14),
 		},
@@ -162,13 +162,36 @@ func TestAnObserverTellsWhatIsInTheSinks(t *testing.T) {
 	s.backup(22, 5, 2, nil, nil)
 	want.Suspect = map[observe.Reason]int{observe.Revision: 2, observe.LiveKeys: 2}
 	want.Frozen = 2 // of five: the last is kept by a rule, and the two that are proven by the floor
-	want.Unsigned, want.Unreadable = true, 3
+	want.Unsigned, want.Unreadable = true, 4
 	want.Attention["suspect"] = true
 	for i := range want.Sinks {
 		want.Sinks[i].Backups += 2
 	}
 	if diff := cmp.Diff(want, s.read()); diff != "" {
 		t.Errorf("after the cluster was wiped (-want +got):\n%s", diff)
+	}
+}
+
+// TestAFailureThatSomebodyWritesOverIsTold: who may write into the sinks and has no key puts something of his own in the place of the report that a
+// backup is damaged, so that the one before it would be the last word.
+func TestAFailureThatSomebodyWritesOverIsTold(t *testing.T) {
+	t.Parallel()
+	s := newShore(t, "")
+	id := s.backup(0, 100, 50, s.signers, nil)
+	s.report(id, 5, catalog.Report{Report: catalog.ReportVerify, OK: true, Deep: true}, s.signers)
+	s.report(id, 10, catalog.Report{Report: catalog.ReportVerify, Deep: true}, s.signers)
+	if f := s.read(); !f.Failed[observe.DeepVerify] || f.Unreadable != 0 {
+		t.Fatalf("of a verification that failed it tells %+v", f)
+	}
+	over := catalog.Report{Report: catalog.ReportVerify, OK: true, Deep: true, ID: id, Cluster: "prod", Time: s.at(10)}
+	s.must(s.a.Delete(t.Context(), over.Key())) // what a put does in a bucket that lets everything be put again
+	s.must(catalog.PutReport(t.Context(), s.a, over))
+	if f := s.read(); f.Unreadable != 1 || f.Proven != 0 {
+		t.Errorf("nothing tells of it: %+v", f)
+	}
+	s.must(catalog.PutMark(t.Context(), s.b, catalog.Mark{Mark: catalog.MarkRelease, ID: id, Cluster: "prod", Time: s.at(11)}))
+	if f := s.read(); f.Unreadable != 2 {
+		t.Errorf("nothing tells of a mark that nobody signed: %+v", f)
 	}
 }
 

@@ -2,10 +2,12 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 )
 
 // interrupted is the cause of a context that a signal ended.
@@ -39,5 +41,24 @@ func untilSignal(parent context.Context) (context.Context, func()) {
 		signal.Stop(got)
 		close(done)
 		cancel(nil)
+	}
+}
+
+// toldAfterSignal is how long it may take to tell somebody how the work ended once a signal came: Kubernetes lets a pod go on for 30 s, and whoever sent
+// the signal waits.
+const toldAfterSignal = 2 * time.Second
+
+// toTellOf makes a context for telling somebody how the work ended, which goes on when that of the work has ended, by its own timeout too. A signal
+// shortens it, whether it came before or comes meanwhile.
+func toTellOf(work context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(work), limit)
+	stop := context.AfterFunc(work, func() {
+		if errors.As(context.Cause(work), new(interrupted)) {
+			time.AfterFunc(toldAfterSignal, cancel)
+		}
+	})
+	return ctx, func() {
+		stop()
+		cancel()
 	}
 }
