@@ -32,11 +32,11 @@ func TestServiceShowsWhatItsJobsDo(t *testing.T) {
 	})
 	now := float64(time.Now().Unix())
 	for name, is := range map[string]bool{
-		`job_runs_total{cluster="gone",outcome="etcd",task="backup"}`:              m[`job_runs_total{cluster="gone",outcome="etcd",task="backup"}`] >= 1,
-		`job_last_success_timestamp_seconds{cluster="works",task="backup"}`:        m[`job_last_success_timestamp_seconds{cluster="works",task="backup"}`] > now-300,
-		`job_last_end_timestamp_seconds{cluster="gone",task="backup"}`:             m[`job_last_end_timestamp_seconds{cluster="gone",task="backup"}`] > now-300,
-		`job_next_timestamp_seconds{cluster="works",task="prune"}`:                 m[`job_next_timestamp_seconds{cluster="works",task="prune"}`] > now,
-		`job_duration_seconds{cluster="works",task="backup"}`:                      m[`job_duration_seconds{cluster="works",task="backup"}`] > 0,
+		`job_runs_total{cluster="gone",outcome="etcd",task="backup"}`:             m[`job_runs_total{cluster="gone",outcome="etcd",task="backup"}`] >= 1,
+		`job_last_success_timestamp_seconds{cluster="works",task="backup"}`:       m[`job_last_success_timestamp_seconds{cluster="works",task="backup"}`] > now-300,
+		`job_last_end_timestamp_seconds{cluster="gone",task="backup"}`:            m[`job_last_end_timestamp_seconds{cluster="gone",task="backup"}`] > now-300,
+		`job_next_timestamp_seconds{cluster="works",task="prune"}`:                m[`job_next_timestamp_seconds{cluster="works",task="prune"}`] > now,
+		`job_duration_seconds{cluster="works",task="backup"}`:                     m[`job_duration_seconds{cluster="works",task="backup"}`] > 0,
 		`heartbeat_failures_total{cluster="works"}`:                               m[`heartbeat_failures_total{cluster="works"}`] >= 3,
 		`heartbeat_failures_total{cluster="gone"}`:                                m[`heartbeat_failures_total{cluster="gone"}`] == 0, // it has none for failures
 		`check_failed{cluster="works",kind="rehearse"}`:                           m[`check_failed{cluster="works",kind="rehearse"}`] == 0,
