@@ -7,7 +7,8 @@ import (
 	"testing"
 )
 
-// TestEveryPodHasOnlyWhatItsRoleNeeds looks at which Secrets and which account the pods of the variant with everything have.
+// TestEveryPodHasOnlyWhatItsRoleNeeds looks at which Secrets and which account the pods of the variant with everything have. Its configuration is
+// one, because there is a heartbeat in it.
 func TestEveryPodHasOnlyWhatItsRoleNeeds(t *testing.T) {
 	t.Parallel()
 	got := map[string]string{}
@@ -22,13 +23,13 @@ func TestEveryPodHasOnlyWhatItsRoleNeeds(t *testing.T) {
 		}
 	}
 	for component, want := range map[string]string{
-		"backup":      "writer: etcd-client etcd-root second-site signing writer",
-		"cross-check": "verifier: etcd-client etcd-root second-site signing verifier",
-		"verify":      "verifier: identity second-site signing verifier",
-		"rehearse":    "verifier: identity second-site signing verifier",
-		"prune":       "pruner: pruner second-site",
-		"doctor":      "observer: etcd-client etcd-root observer second-site",
-		"observe":     "observer: observer second-site",
+		"backup":      "writer: etcd-client etcd-root lifeboat-config second-site signing writer",
+		"cross-check": "verifier: etcd-client etcd-root lifeboat-config second-site signing verifier",
+		"verify":      "verifier: identity lifeboat-config second-site signing verifier",
+		"rehearse":    "verifier: identity lifeboat-config second-site signing verifier",
+		"prune":       "pruner: lifeboat-config pruner second-site",
+		"doctor":      "observer: etcd-client etcd-root lifeboat-config observer second-site",
+		"observe":     "observer: lifeboat-config observer second-site",
 	} {
 		if got[component] != want {
 			t.Errorf("%s is\n%q, want\n%q", component, got[component], want)

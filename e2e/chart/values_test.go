@@ -113,7 +113,6 @@ func TestWhatCannotWorkIsRefusedWithTheWayOut(t *testing.T) {
 		"nobody signs what is trusted":  {append(three, "--set", "trustedKeys=x"), "trustedKeys without signing.secretName"},
 		"nothing is kept":               {append(three, "--set-json", `retention={"last":0,"hourly":0,"daily":0,"weekly":0,"monthly":0}`), "prune has no rule"},
 		"a directory in no volume":      {append(three[:2:2], "--set", "sink=file:///backups/etcd", "--set", "encryption.mode=none"), "/backups/etcd is in no volume"},
-		"a heartbeat of CronJobs":       {append(three, "--set", "heartbeat.success=https://x"), "heartbeat is for mode service"},
 		"jitter of CronJobs":            {append(three, "--set", "jitter=1m"), "jitter is for mode service"},
 		"credentials of one role alone": {append(three, "--set", "sinkCredentials.roles.pruner=x"), "give secretName, too"},
 		"two authorities":               {append(three, "--set", "sinkCA.secretName=x,sinkCA.configMapName=y"), "not in both"},
@@ -137,6 +136,31 @@ func TestThreeValuesAreEnough(t *testing.T) {
 	}
 	if got := strings.Join(jobs, " "); got != "backup verify prune" {
 		t.Errorf("CronJobs: %s", got)
+	}
+}
+
+// TestAHeartbeatMakesTheConfigurationASecret which all pods mount instead: its address is one. It does not matter which cluster has it.
+func TestAHeartbeatMakesTheConfigurationASecret(t *testing.T) {
+	t.Parallel()
+	const config = "lifeboat-config"
+	all := rendered(t, append(slices.Clone(three[2:]), "--set", "kubernetesEvents.enabled=true",
+		"--set", "clusters[0].name=a,clusters[0].endpoints={https://x:2379}",
+		"--set", "clusters[1].name=b,clusters[1].endpoints={https://y:2379},clusters[1].heartbeat.success=https://hc.example.org/4f1c")...)
+	pods := 0
+	for _, o := range all {
+		if strings.Contains(o.text, "4f1c") != (o.Kind == "Secret") || o.Kind == "ConfigMap" {
+			t.Errorf("the address is in the %s %s, or not, or there is a ConfigMap", o.Kind, o.Metadata.Name)
+		}
+		if pod := o.pod(); pod != nil {
+			pods++
+			if !slices.Contains(pod.secrets(), config) || strings.Contains(o.text, "configMap") {
+				t.Errorf("%s mounts %v", o.component(), pod.Volumes)
+			}
+		}
+	}
+	secrets := ofKind(all, "Secret")
+	if len(secrets) != 1 || secrets[0].Metadata.Name != config || pods < 8 {
+		t.Errorf("there are %d pods and the Secrets %v", pods, secrets)
 	}
 }
 

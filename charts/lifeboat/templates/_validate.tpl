@@ -67,7 +67,6 @@
 {{- fail (printf "cluster %s: prune has no rule of what to keep; give one under retention, or prune.enabled=false" $c.name) -}}
 {{- end -}}
 {{- if eq $v.mode "cronjobs" -}}
-{{- if $c.heartbeat }}{{ fail (printf "cluster %s: heartbeat is for mode service; lifeboat observe tells of CronJobs" $c.name) }}{{ end -}}
 {{- if $c.jitter }}{{ fail (printf "cluster %s: jitter is for mode service; an H in the schedule spreads CronJobs" $c.name) }}{{ end -}}
 {{- end -}}
 {{- end -}}
