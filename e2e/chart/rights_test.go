@@ -1,7 +1,6 @@
 package chart
 
 import (
-	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -78,26 +77,5 @@ func TestOnlyWhatTalksToEtcdRunsOnTheControlPlane(t *testing.T) {
 	}
 	if pods != 6 {
 		t.Errorf("%d pods", pods)
-	}
-}
-
-// TestOnlyWhoMakesEventsHasAToken where Events are wanted: the observer and doctor have nothing to do with the API server.
-func TestOnlyWhoMakesEventsHasAToken(t *testing.T) {
-	t.Parallel()
-	for variant, want := range map[string]string{"clusters": "backup cross-check prune verify", "service": "service", "minimal": ""} {
-		with := map[string]bool{}
-		for _, o := range rendered(t, "--values", variants(t)[variant]) {
-			if pod := o.pod(); pod != nil && *pod.AutomountToken {
-				with[o.component()] = true
-				for _, name := range []string{"LIFEBOAT_POD_NAME", "LIFEBOAT_POD_UID", "LIFEBOAT_JOB_NAME", "LIFEBOAT_JOB_UID"} {
-					if job := strings.Contains(name, "_JOB_"); strings.Contains(o.text, name) != (!job || o.Kind == "CronJob") {
-						t.Errorf("%s of %s is told %s, or not", o.component(), variant, name)
-					}
-				}
-			}
-		}
-		if got := strings.Join(slices.Sorted(maps.Keys(with)), " "); got != want {
-			t.Errorf("of %s these have a token: %q", variant, got)
-		}
 	}
 }

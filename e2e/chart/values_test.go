@@ -62,6 +62,8 @@ func TestTheSchemaNamesWhatItRefuses(t *testing.T) {
 			{"heartbeat.success=hc.example.org", "/heartbeat/success"},
 			{"clusters[0].name=a b", "/clusters/0/name"},
 			{"sinks.primary.url=https://backups", "/sinks/primary/url"},
+			{"sinks.primary.readBack=weekly", "/sinks/primary/readBack"},
+			{"sinkReadBack=never", "/sinkReadBack"},
 		},
 		{
 			{"endpoints={10.0.0.5:2379}", "/endpoints/0"},
@@ -102,6 +104,7 @@ func TestWhatCannotWorkIsRefusedWithTheWayOut(t *testing.T) {
 		"an identity as the recipient":  {append(three[:4:4], "--set", "recipient=AGE-SECRET-KEY-1ABC"), "the secret half of a key"},
 		"endpoints twice":               {append(three, "--set", cluster), "endpoints and clusters: both are given"},
 		"a sink twice":                  {append(three, "--set", "sinks.x.url=s3://b"), "sink and sinks: both are given"},
+		"what belongs to another sink":  {append(three[:2:2], "--set", "sinks.x.url=s3://b,sinkReadBack=daily"), "give each of sinks its own"},
 		"an unknown sink":               {append(three[2:], "--set", cluster+",clusters[0].sinks={other}"), "its sink other is not under sinks"},
 		"one name twice":                {append(three[2:], "--set", cluster+",clusters[1].name=a,clusters[1].endpoints={https://y:2379}"), "two are called a"},
 		"a rehearsal without a key":     {append(three, "--set", "rehearse.enabled=true"), "no identity is given"},
@@ -136,6 +139,29 @@ func TestThreeValuesAreEnough(t *testing.T) {
 	}
 	if got := strings.Join(jobs, " "); got != "backup verify prune" {
 		t.Errorf("CronJobs: %s", got)
+	}
+}
+
+// TestReadBackIsSaidOfEachSink or of the only one, and left to Lifeboat where nothing is said.
+func TestReadBackIsSaidOfEachSink(t *testing.T) {
+	t.Parallel()
+	for set, want := range map[string]map[string]string{
+		"sink=s3://b":                       {"primary": ""},
+		"sink=s3://b,sinkReadBack=checksum": {"primary": "checksum"},
+		"sinks.a.url=s3://b,sinks.a.readBack=daily,sinks.b.url=s3://b,sinks.b.readBack=always,sinks.c.url=gs://c": {"a": "daily", "b": "always", "c": ""},
+	} {
+		var read struct {
+			Sinks map[string]map[string]string
+		}
+		all := rendered(t, append(slices.Clone(three[:2]), "--set", set, "--set", three[len(three)-1])...)
+		if err := yaml.Unmarshal([]byte(ofKind(all, "ConfigMap")[0].Data["lifeboat.yaml"]), &read); err != nil || len(read.Sinks) != len(want) {
+			t.Fatalf("--set %s: %v, %v", set, err, read)
+		}
+		for name, mode := range want {
+			if got, said := read.Sinks[name]["read-back"]; got != mode || said != (mode != "") {
+				t.Errorf("--set %s: of %s it says %v", set, name, read.Sinks[name])
+			}
+		}
 	}
 }
 

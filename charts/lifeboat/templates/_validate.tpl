@@ -10,6 +10,9 @@
 {{- if and $v.sink $v.sinks -}}
 {{- fail "sink and sinks: both are given; name them all under sinks, or leave that out" -}}
 {{- end -}}
+{{- if and $v.sinks (or $v.sinkCredentials.secretName $v.sinkCA.secretName $v.sinkCA.configMapName $v.sinkReadBack) -}}
+{{- fail "sinks, and sinkCredentials, sinkCA or sinkReadBack: those belong to `sink`; give each of sinks its own credentials, ca and readBack" -}}
+{{- end -}}
 {{- if not (or $v.sink $v.sinks) -}}
 {{- fail "sink: nothing says where backups are kept; give --set-string 'sink=s3://BUCKET/PREFIX?region=REGION'" -}}
 {{- end -}}
