@@ -197,12 +197,11 @@ func (b *berth) stop(t *testing.T, s *service, line int, after time.Duration) (c
 	case <-s.gone:
 	}
 	sent := time.Now()
-	if err := s.cmd.Process.Signal(syscall.SIGTERM); err == nil { // otherwise it was done before
-		select {
-		case <-s.gone:
-		case <-time.After(3 * time.Minute):
-			t.Fatalf("SIGTERM did not end it:\n%s", s.text())
-		}
+	_ = s.cmd.Process.Signal(syscall.SIGTERM) // which fails if it was done before
+	select {
+	case <-s.gone:
+	case <-time.After(3 * time.Minute):
+		t.Fatalf("SIGTERM did not end it:\n%s", s.text())
 	}
 	took = time.Since(sent)
 	b.log = s.text()
