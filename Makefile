@@ -35,6 +35,13 @@ image:
 	GOTOOLCHAIN=$$(sed -n 's/^toolchain //p' build/image/go.mod) go run -C build/image . -out $(abspath $(DIST)) -name $(IMAGE) -version $(VERSION) \
 		-revision "$(REVISION)" -created "$(SOURCE_DATE_EPOCH)" -platforms $(PLATFORMS)
 
+# The chart as one file, which installs the image that `make image` calls by the same VERSION. A chart's own version has to be a semantic one.
+CHART_VERSION ?= $(shell echo '$(VERSION)' | grep -Ex 'v?[0-9]+\.[0-9]+\.[0-9]+(-[0-9A-Za-z.-]+)?' | sed 's/^v//' | grep . || echo '0.0.0-g$(VERSION)')
+HELM ?= $$(go run ./e2e/tools/build helm | sed 's,^[^/]*,,')
+.PHONY: chart
+chart:
+	"$(HELM)" package charts/lifeboat --version $(CHART_VERSION) --app-version $(VERSION) --destination $(abspath $(DIST))
+
 # Everything a change must pass.
 test: lint tools
 	$(call run,$(TEST) -timeout 30m ./...)

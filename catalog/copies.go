@@ -96,6 +96,22 @@ func (e Entry) damaged(by []Report) map[string]time.Time {
 	return found
 }
 
+// Failed reports whether verifications, or the deep ones alone, found a copy of it that is not what was stored, and none that looked as deep found that one
+// whole since. Of those that call the sinks by other names than they have here, the newest counts.
+func (e Entry) Failed(deep bool) bool {
+	var by []Report
+	elsewhere := false
+	for _, r := range e.Reports { // oldest first
+		if r.Report != ReportVerify || deep && !r.Deep {
+			continue
+		}
+		by = append(by, r)
+		here := slices.ContainsFunc(r.Sinks, func(s SinkResult) bool { return slices.Contains(e.Sinks, s.Sink) })
+		elsewhere = !r.OK && (elsewhere || !here)
+	}
+	return elsewhere || len(e.damaged(by)) > 0
+}
+
 // Lost says why no sink has a whole copy, as far as is known; "" if one may have.
 func (e Entry) Lost() string {
 	if len(e.Sinks) > 0 && len(e.Lacking) == len(e.Sinks) {

@@ -26,7 +26,7 @@ func (c *chart) service(t *testing.T) {
 	c.install(t, "lifeboat", "--set=mode=service", "--set=backup.schedule=* * * * *")
 	pod := c.pod(t, "app.kubernetes.io/component=service")
 	eventually(t, "the service makes a backup", func() bool { return c.state(t, "lifeboat").Newest.ID != before.Newest.ID })
-	c.tells(t, pod, `lifeboat_job_last_success_timestamp_seconds{cluster="lifeboat",job="backup"}`)
+	c.tells(t, pod, `lifeboat_job_last_success_timestamp_seconds{cluster="lifeboat",task="backup"}`)
 	log := c.kubectl(t, "logs", pod.Metadata.Name)
 	if !strings.Contains(log, "job=backup") || !strings.Contains(log, "code=0") {
 		t.Errorf("the service does not tell of its backup\n%s", log)

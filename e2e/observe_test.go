@@ -57,7 +57,7 @@ func TestObserveTellsWhatStatusTells(t *testing.T) {
 	t.Parallel()
 	o := newObserved(t)
 	const newest = `backup_sequence{cluster="default"}`
-	o.s.shows(t, "a backup that was there", func(m series) bool { return m[newest] == 1 })
+	o.s.shows(t, "a backup that was there", func(m series) bool { return m[newest] == 1 && m[`attention{cluster="other",code="none"}`] == 1 })
 	if code, text := ask(t, o.s.address(t)+"/readyz"); code != http.StatusOK {
 		t.Errorf("it is not ready: %s", text)
 	}

@@ -26,23 +26,22 @@ func TestServiceShowsWhatItsJobsDo(t *testing.T) {
 			t.Errorf("%s: %d, %s", path, code, text)
 		}
 	}
-	const done = `job_runs_total{cluster="works",job="backup",outcome="done"}`
-	m := s.shows(t, "a rehearsal", func(m series) bool {
-		return m[`job_runs_total{cluster="works",job="rehearse",outcome="done"}`] == 1 && m[`rehearsal_duration_seconds{cluster="works",phase="total"}`] > 0 && m[done] >= 3
+	const done = `job_runs_total{cluster="works",outcome="done",task="backup"}`
+	m := s.shows(t, "a rehearsal, and what is not there", func(m series) bool {
+		return m[`job_runs_total{cluster="gone",outcome="etcd",task="backup"}`] >= 1 && m[`attention{cluster="gone",code="none"}`] == 1 &&
+			m[`job_runs_total{cluster="works",outcome="done",task="rehearse"}`] == 1 && m[`rehearsal_duration_seconds{cluster="works",phase="total"}`] > 0 && m[done] >= 3
 	})
 	now := float64(time.Now().Unix())
 	for name, is := range map[string]bool{
-		`job_runs_total{cluster="gone",job="backup",outcome="etcd"}`:              m[`job_runs_total{cluster="gone",job="backup",outcome="etcd"}`] >= 1,
-		`job_last_success_timestamp_seconds{cluster="works",job="backup"}`:        m[`job_last_success_timestamp_seconds{cluster="works",job="backup"}`] > now-300,
-		`job_last_end_timestamp_seconds{cluster="gone",job="backup"}`:             m[`job_last_end_timestamp_seconds{cluster="gone",job="backup"}`] > now-300,
-		`job_next_timestamp_seconds{cluster="works",job="prune"}`:                 m[`job_next_timestamp_seconds{cluster="works",job="prune"}`] > now,
-		`job_duration_seconds{cluster="works",job="backup"}`:                      m[`job_duration_seconds{cluster="works",job="backup"}`] > 0,
+		`job_last_success_timestamp_seconds{cluster="works",task="backup"}`:       m[`job_last_success_timestamp_seconds{cluster="works",task="backup"}`] > now-300,
+		`job_last_end_timestamp_seconds{cluster="gone",task="backup"}`:            m[`job_last_end_timestamp_seconds{cluster="gone",task="backup"}`] > now-300,
+		`job_next_timestamp_seconds{cluster="works",task="prune"}`:                m[`job_next_timestamp_seconds{cluster="works",task="prune"}`] > now,
+		`job_duration_seconds{cluster="works",task="backup"}`:                     m[`job_duration_seconds{cluster="works",task="backup"}`] > 0,
 		`heartbeat_failures_total{cluster="works"}`:                               m[`heartbeat_failures_total{cluster="works"}`] >= 3,
 		`heartbeat_failures_total{cluster="gone"}`:                                m[`heartbeat_failures_total{cluster="gone"}`] == 0, // it has none for failures
 		`check_failed{cluster="works",kind="rehearse"}`:                           m[`check_failed{cluster="works",kind="rehearse"}`] == 0,
 		`certificate_expiry_timestamp_seconds{cluster="works",role="client"}`:     m[`certificate_expiry_timestamp_seconds{cluster="works",role="client"}`] > now,
 		`certificate_expiry_timestamp_seconds{cluster="works",role="ca"}`:         m[`certificate_expiry_timestamp_seconds{cluster="works",role="ca"}`] > now,
-		`attention{cluster="gone",code="none"}`:                                   m[`attention{cluster="gone",code="none"}`] == 1,
 		`config_reload_success`:                                                   m[`config_reload_success`] == 1,
 		`backup_interval_seconds{cluster="works"}`:                                m[`backup_interval_seconds{cluster="works"}`] == 2,
 		`check_interval_seconds{cluster="works",kind="deep-verify"}, which it is`: m[`check_interval_seconds{cluster="works",kind="deep-verify"}`] == 86400,
@@ -51,7 +50,7 @@ func TestServiceShowsWhatItsJobsDo(t *testing.T) {
 			t.Errorf("%s is not as it should be: %v", name, m[name])
 		}
 	}
-	if _, ever := m[`job_last_success_timestamp_seconds{cluster="gone",job="backup"}`]; ever {
+	if _, ever := m[`job_last_success_timestamp_seconds{cluster="gone",task="backup"}`]; ever {
 		t.Error("a job that never succeeded has a time at which it did")
 	}
 	site.configure(t, works)

@@ -56,7 +56,7 @@ func newEvidence(codes []string) *evidence {
 
 		checkTime:   of("check_timestamp_seconds", "When a check of this kind was last passed.", "kind"),
 		checkEvery:  of("check_interval_seconds", "Longest time between two slots of the schedule for a check of this kind.", "kind"),
-		checkFailed: of("check_failed", "Whether the newest check of this kind found something wrong.", "kind"),
+		checkFailed: of("check_failed", "Whether a check of this kind found something wrong, and did not find it right since.", "kind"),
 		rehearsal:   of("rehearsal_duration_seconds", "Measured recovery time of the newest rehearsal that passed (total), and how long its phases took.", "phase"),
 
 		certificate:       of("certificate_expiry_timestamp_seconds", "Earliest end of a certificate of this role, as the newest usable backup saw it.", "role"),

@@ -60,7 +60,7 @@ type Facts struct {
 	Gaps       int            // predecessors that are not there
 
 	Succeeded map[Check]time.Time // when each check last found nothing wrong; not there if it never did
-	Failed    map[Check]bool      // whether the last one found something wrong
+	Failed    map[Check]bool      // whether it failed, and has not passed since
 
 	Rehearsal    map[string]time.Duration // by phase, of the newest rehearsal that passed; nil if there is none
 	Certificates map[Role]time.Time       // the earliest end of each role; nil if no backup tells

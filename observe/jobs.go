@@ -22,6 +22,9 @@ type Jobs struct {
 	heartbeats                       *prometheus.CounterVec
 }
 
+// taskLabel names a job. A label called job would clash with the one that Prometheus gives to each target.
+const taskLabel = "task"
+
 type jobID struct{ cluster, job string }
 
 // A Job is one that is planned.
@@ -46,14 +49,14 @@ type Turn struct {
 // NewJobs makes a show of no jobs.
 func NewJobs() *Jobs {
 	gauge := func(name, help string) *prometheus.GaugeVec {
-		return prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "lifeboat_job_" + name, Help: help}, []string{"cluster", "job"})
+		return prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "lifeboat_job_" + name, Help: help}, []string{"cluster", taskLabel})
 	}
 	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: "lifeboat_" + name, Help: help}, append([]string{"cluster"}, labels...))
 	}
 	return &Jobs{
 		known:      map[jobID]bool{},
-		runs:       counter("job_runs_total", "Runs of a job since the start of the process, by how they ended.", "job", "outcome"),
+		runs:       counter("job_runs_total", "Runs of a job since the start of the process, by how they ended.", taskLabel, "outcome"),
 		success:    gauge("last_success_timestamp_seconds", "When a run that ended well was over."),
 		end:        gauge("last_end_timestamp_seconds", "When the last run was over, however it ended."),
 		took:       gauge("duration_seconds", "How long the last run took."),
@@ -112,7 +115,7 @@ func (j *Jobs) Replace(jobs []Job, hearts []string) {
 }
 
 func (j *Jobs) forget(id jobID) {
-	labels := prometheus.Labels{"cluster": id.cluster, "job": id.job}
+	labels := prometheus.Labels{"cluster": id.cluster, taskLabel: id.job}
 	j.runs.DeletePartialMatch(labels)
 	for _, g := range []*prometheus.GaugeVec{j.success, j.end, j.took, j.waited, j.next} {
 		g.Delete(labels)

@@ -219,7 +219,7 @@ func TestWhatIsNotPlannedAnyMoreIsNotShown(t *testing.T) {
 	job := observe.Job{Cluster: "a", Name: "backup", Next: day()}
 	j.Replace([]observe.Job{job}, []string{"a"})
 	j.Ended(observe.Turn{Cluster: "a", Job: "backup", Outcome: "sink", Ended: day(), Next: day()})
-	if v := values(t, j); v["job_runs_total{a,backup,done}"] != 0 || v["job_runs_total{a,backup,sink}"] != 1 || len(v) != 7 {
+	if v := values(t, j); v["job_runs_total{a,done,backup}"] != 0 || v["job_runs_total{a,sink,backup}"] != 1 || len(v) != 7 {
 		t.Errorf("it shows %v", v)
 	}
 	j.Replace(nil, nil)

@@ -42,6 +42,8 @@ records it, and for the floor of prune only backups count that were read back in
 A sink that cannot be used misses the backup, which is on record in the others: later runs copy what was missed into
 it, as it is, at most three at a time and for a week; lifeboat copy does it at once. That this fails is a warning.
 
+The heartbeat of the cluster in the configuration is sent at the end: success for exit 0, fail for any other but 130/143.
+
 EXIT STATUS
   0 committed in every sink, 2 usage, 3 committed in some sinks only, or without quorum (--allow-no-quorum),
   4 etcd unreachable, unhealthy or forbidden, 5 no sink could be used, 7 what was read back is damaged,
@@ -49,7 +51,9 @@ EXIT STATUS
 		Args:        cobra.NoArgs,
 		Annotations: map[string]string{onInterrupt: "no backup was committed, the cluster was only read"},
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return f.told(g, cmd, "backup", func() error { return f.run(g, cmd) })
+			err := f.told(g, cmd, "backup", func() error { return f.run(g, cmd) })
+			f.beat(g, cmd, err)
+			return err
 		},
 	}
 	f.events.register(cmd.Flags())

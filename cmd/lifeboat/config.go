@@ -283,7 +283,7 @@ func (f *flags) fill(cmd *cobra.Command, c *configFile, k *clusterConfig) {
 			*at = values
 		}
 	}
-	f.retention = k.Retention
+	f.retention, f.heartbeat = k.Retention, k.Heartbeat
 	text("cluster", &f.cluster, k.Name)
 	list("endpoints", &f.endpoints, k.Endpoints)
 	text("cacert", &f.cacert, k.TLS.CA)

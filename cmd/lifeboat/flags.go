@@ -40,6 +40,7 @@ type flags struct {
 	acceptUnsigned             bool
 
 	retention retentionConfig // from the configuration; prune has flags of its own
+	heartbeat heartbeat       // from the configuration; of backup
 
 	events events     // of the end
 	found  eventFacts // for them

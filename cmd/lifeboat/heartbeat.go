@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"net/url"
 	"time"
+
+	"github.com/spf13/cobra"
 )
 
 // heartbeatTimeout bounds one ping: the cluster's next job waits for it.
@@ -17,6 +19,16 @@ const heartbeatTimeout = 10 * time.Second
 type heartbeat struct {
 	Success string `yaml:"success"` // asked for after every backup that is in every sink
 	Fail    string `yaml:"fail"`    // after every other one
+}
+
+// beat tells how the command ended that makes one backup. Whoever ended it by a signal knows. Jobs of the service have theirs told by it.
+func (f *flags) beat(g *global, cmd *cobra.Command, err error) {
+	if err != nil {
+		err = ended(cmd, err)
+	}
+	if code := exitCode(cmd.Context(), err); code < 128 {
+		f.heartbeat.beat(cmd.Context(), g, code == exitDone)
+	}
 }
 
 // beat tells how a backup ended, and reports whether it could, if it was to. That it fails is a warning: the backup is what it is.
@@ -40,7 +52,7 @@ func (h heartbeat) beat(ctx context.Context, g *global, ok bool) bool {
 // ping gets an address. Errors name its host only: the rest may be a secret.
 func ping(ctx context.Context, address string) error {
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
-	if err != nil {
+	if err != nil || r.URL.Host == "" {
 		return errors.New("it is no address")
 	}
 	r.Header.Set("User-Agent", "lifeboat/"+version)

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/lifeboat-dr/lifeboat/backup/prune"
@@ -121,7 +122,8 @@ func describeAll(l catalog.Listing) []retention.Backup {
 	return all
 }
 
-// checkFacts finds of every kind of check when it last passed, and how the newest one ended.
+// checkFacts finds of every kind of check when it last passed, and whether it failed: the newest rehearsal and the newest comparison of members, but any
+// backup by the verifications of its own. Many are verified in one run, and one that is whole says nothing of those that were read before it.
 func checkFacts(l catalog.Listing, f *observe.Facts) {
 	newest := map[observe.Check]time.Time{}
 	take := func(c observe.Check, r catalog.Report) {
@@ -146,6 +148,11 @@ func checkFacts(l catalog.Listing, f *observe.Facts) {
 			case catalog.ReportRehearse:
 				take(observe.Rehearse, r)
 			}
+		}
+	}
+	for c := range f.Failed {
+		if c == observe.Verify || c == observe.DeepVerify {
+			f.Failed[c] = slices.ContainsFunc(l.Entries, func(e catalog.Entry) bool { return e.Failed(c == observe.DeepVerify) })
 		}
 	}
 	if l.CrossCheck != nil {

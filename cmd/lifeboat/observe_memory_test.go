@@ -74,7 +74,7 @@ func TestAnObserverFetchesOnlyWhatIsNew(t *testing.T) {
 	s.must(err)
 	s.must(r.Close())
 	s.must(s.a.Delete(t.Context(), key))
-	time.Sleep(10 * time.Millisecond) // a directory tells the time by the ticks of its kernel
+	time.Sleep(50 * time.Millisecond) // a directory tells the time by the ticks of its kernel
 	s.must(s.a.Put(t.Context(), key, strings.NewReader(strings.Replace(string(text), `"revision":102`, `"revision":103`, 1)), int64(len(text))))
 	if n := read(); n != 1 {
 		t.Errorf("%d notes were fetched where one is another", n)

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -193,6 +194,51 @@ func TestAFailureThatSomebodyWritesOverIsTold(t *testing.T) {
 	if f := s.read(); f.Unreadable != 2 {
 		t.Errorf("nothing tells of a mark that nobody signed: %+v", f)
 	}
+}
+
+// TestAGoodBackupHidesNoFailureOfAnother that was read before it in the same run. It is over when that one is found whole, as deep as it was found damaged, or
+// is there no more; what is found of one sink says nothing of the other.
+func TestAGoodBackupHidesNoFailureOfAnother(t *testing.T) {
+	t.Parallel()
+	s := newShore(t, "")
+	bad, good := s.backup(1, 101, 50, s.signers, nil), s.backup(2, 102, 50, s.signers, nil)
+	minute := 10
+	verify := func(id catalog.ID, deep bool, results ...catalog.SinkResult) {
+		minute++
+		ok := !slices.ContainsFunc(results, func(r catalog.SinkResult) bool { return !r.OK })
+		s.report(id, minute, catalog.Report{Report: catalog.ReportVerify, OK: ok, Deep: deep, Sinks: results}, s.signers)
+	}
+	found := func(sink catalog.Named, ok bool) catalog.SinkResult {
+		return catalog.SinkResult{Sink: sink.Name, OK: ok}
+	}
+	want := func(when string, shallow, deep bool) {
+		t.Helper()
+		if f := s.read().Failed; f[observe.Verify] != shallow || f[observe.DeepVerify] != deep {
+			t.Errorf("%s: it tells of failures %v", when, f)
+		}
+	}
+	verify(bad, false, found(s.a, false), found(s.b, true))
+	verify(good, false, found(s.a, true), found(s.b, true))
+	want("a run over both", true, false)
+	verify(good, true, found(s.a, true), found(s.b, true))
+	want("the good one was opened", true, false)
+	verify(bad, false, found(s.b, true))
+	want("its other copy is whole", true, false)
+	verify(bad, false, found(s.a, true))
+	want("it is whole again", false, false)
+	verify(bad, true, found(s.a, true), found(s.b, false))
+	verify(good, true, found(s.a, true), found(s.b, true))
+	want("it does not open", true, true)
+	verify(bad, false, found(s.a, true), found(s.b, true))
+	want("only its digest is right", true, true)
+	verify(bad, true, found(s.a, true), found(s.b, true))
+	want("it opens again", false, false)
+	verify(bad, true, catalog.SinkResult{Sink: "s3://elsewhere"})
+	want("whoever calls the sinks by other names found it damaged", true, true)
+	for _, sink := range []catalog.Named{s.a, s.b} {
+		s.must(sink.Delete(t.Context(), catalog.ManifestKey("prod", bad)))
+	}
+	want("it is gone", false, false)
 }
 
 // TestAnObserverTellsOfOneSinkWhatTheOtherCannot: one of two is gone.

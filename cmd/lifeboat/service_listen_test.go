@@ -51,10 +51,10 @@ func TestAfterAJobItsClusterIsReadAgain(t *testing.T) {
 		r.MustRegister(d.jobs)
 		want := `# HELP lifeboat_job_runs_total Runs of a job since the start of the process, by how they ended.
 # TYPE lifeboat_job_runs_total counter
-lifeboat_job_runs_total{cluster="a",job="backup",outcome="done"} 1
-lifeboat_job_runs_total{cluster="a",job="backup",outcome="etcd"} 1
-lifeboat_job_runs_total{cluster="a",job="backup",outcome="unexpected"} 1
-lifeboat_job_runs_total{cluster="b",job="backup",outcome="done"} 0
+lifeboat_job_runs_total{cluster="a",outcome="done",task="backup"} 1
+lifeboat_job_runs_total{cluster="a",outcome="etcd",task="backup"} 1
+lifeboat_job_runs_total{cluster="a",outcome="unexpected",task="backup"} 1
+lifeboat_job_runs_total{cluster="b",outcome="done",task="backup"} 0
 `
 		if err := testutil.GatherAndCompare(r, strings.NewReader(want), "lifeboat_job_runs_total"); err != nil {
 			t.Error(err)

@@ -105,6 +105,8 @@ type object struct {
 	}
 	Data       map[string]string
 	StringData map[string]string `yaml:"stringData"`
+	Rules      []any
+	Subjects   []struct{ Name string }
 
 	text string
 }
@@ -114,6 +116,7 @@ type podTemplate struct{ Spec podSpec }
 type podSpec struct {
 	Containers []struct {
 		Args         []string
+		Env          []variable
 		VolumeMounts []struct {
 			Name      string
 			MountPath string `yaml:"mountPath"`

@@ -1,13 +1,13 @@
 package chart
 
 import (
-	"maps"
 	"slices"
 	"strings"
 	"testing"
 )
 
-// TestEveryPodHasOnlyWhatItsRoleNeeds looks at which Secrets and which account the pods of the variant with everything have.
+// TestEveryPodHasOnlyWhatItsRoleNeeds looks at which Secrets and which account the pods of the variant with everything have. Its configuration is
+// one, because there is a heartbeat in it.
 func TestEveryPodHasOnlyWhatItsRoleNeeds(t *testing.T) {
 	t.Parallel()
 	got := map[string]string{}
@@ -22,13 +22,13 @@ func TestEveryPodHasOnlyWhatItsRoleNeeds(t *testing.T) {
 		}
 	}
 	for component, want := range map[string]string{
-		"backup":      "writer: etcd-client etcd-root second-site signing writer",
-		"cross-check": "verifier: etcd-client etcd-root second-site signing verifier",
-		"verify":      "verifier: identity second-site signing verifier",
-		"rehearse":    "verifier: identity second-site signing verifier",
-		"prune":       "pruner: pruner second-site",
-		"doctor":      "observer: etcd-client etcd-root observer second-site",
-		"observe":     "observer: observer second-site",
+		"backup":      "writer: etcd-client etcd-root lifeboat-config second-site signing writer",
+		"cross-check": "verifier: etcd-client etcd-root lifeboat-config second-site signing verifier",
+		"verify":      "verifier: identity lifeboat-config second-site signing verifier",
+		"rehearse":    "verifier: identity lifeboat-config second-site signing verifier",
+		"prune":       "pruner: lifeboat-config pruner second-site",
+		"doctor":      "observer: etcd-client etcd-root lifeboat-config observer second-site",
+		"observe":     "observer: lifeboat-config observer second-site",
 	} {
 		if got[component] != want {
 			t.Errorf("%s is\n%q, want\n%q", component, got[component], want)
@@ -77,26 +77,5 @@ func TestOnlyWhatTalksToEtcdRunsOnTheControlPlane(t *testing.T) {
 	}
 	if pods != 6 {
 		t.Errorf("%d pods", pods)
-	}
-}
-
-// TestOnlyWhoMakesEventsHasAToken where Events are wanted: the observer and doctor have nothing to do with the API server.
-func TestOnlyWhoMakesEventsHasAToken(t *testing.T) {
-	t.Parallel()
-	for variant, want := range map[string]string{"clusters": "backup cross-check prune verify", "service": "service", "minimal": ""} {
-		with := map[string]bool{}
-		for _, o := range rendered(t, "--values", variants(t)[variant]) {
-			if pod := o.pod(); pod != nil && *pod.AutomountToken {
-				with[o.component()] = true
-				for _, name := range []string{"LIFEBOAT_POD_NAME", "LIFEBOAT_POD_UID", "LIFEBOAT_JOB_NAME", "LIFEBOAT_JOB_UID"} {
-					if job := strings.Contains(name, "_JOB_"); strings.Contains(o.text, name) != (!job || o.Kind == "CronJob") {
-						t.Errorf("%s of %s is told %s, or not", o.component(), variant, name)
-					}
-				}
-			}
-		}
-		if got := strings.Join(slices.Sorted(maps.Keys(with)), " "); got != want {
-			t.Errorf("of %s these have a token: %q", variant, got)
-		}
 	}
 }

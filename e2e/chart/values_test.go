@@ -62,6 +62,8 @@ func TestTheSchemaNamesWhatItRefuses(t *testing.T) {
 			{"heartbeat.success=hc.example.org", "/heartbeat/success"},
 			{"clusters[0].name=a b", "/clusters/0/name"},
 			{"sinks.primary.url=https://backups", "/sinks/primary/url"},
+			{"sinks.primary.readBack=weekly", "/sinks/primary/readBack"},
+			{"sinkReadBack=never", "/sinkReadBack"},
 		},
 		{
 			{"endpoints={10.0.0.5:2379}", "/endpoints/0"},
@@ -103,6 +105,7 @@ func TestWhatCannotWorkIsRefusedWithTheWayOut(t *testing.T) {
 		"an SSH key as the recipient":   {append(three[:4:4], "--set", "recipient=ssh-ed25519 AAAA"), "recipient: line 1 is none"},
 		"endpoints twice":               {append(three, "--set", cluster), "endpoints and clusters: both are given"},
 		"a sink twice":                  {append(three, "--set", "sinks.x.url=s3://b"), "sink and sinks: both are given"},
+		"what belongs to another sink":  {append(three[:2:2], "--set", "sinks.x.url=s3://b,sinkReadBack=daily"), "give each of sinks its own"},
 		"an unknown sink":               {append(three[2:], "--set", cluster+",clusters[0].sinks={other}"), "its sink other is not under sinks"},
 		"one name twice":                {append(three[2:], "--set", cluster+",clusters[1].name=a,clusters[1].endpoints={https://y:2379}"), "two are called a"},
 		"a rehearsal without a key":     {append(three, "--set", "rehearse.enabled=true"), "no identity is given"},
@@ -114,7 +117,6 @@ func TestWhatCannotWorkIsRefusedWithTheWayOut(t *testing.T) {
 		"nobody signs what is trusted":  {append(three, "--set", "trustedKeys=x"), "trustedKeys without signing.secretName"},
 		"nothing is kept":               {append(three, "--set-json", `retention={"last":0,"hourly":0,"daily":0,"weekly":0,"monthly":0}`), "prune has no rule"},
 		"a directory in no volume":      {append(three[:2:2], "--set", "sink=file:///backups/etcd", "--set", "encryption.mode=none"), "/backups/etcd is in no volume"},
-		"a heartbeat of CronJobs":       {append(three, "--set", "heartbeat.success=https://x"), "heartbeat is for mode service"},
 		"jitter of CronJobs":            {append(three, "--set", "jitter=1m"), "jitter is for mode service"},
 		"credentials of one role alone": {append(three, "--set", "sinkCredentials.roles.pruner=x"), "give secretName, too"},
 		"two authorities":               {append(three, "--set", "sinkCA.secretName=x,sinkCA.configMapName=y"), "not in both"},
@@ -138,6 +140,54 @@ func TestThreeValuesAreEnough(t *testing.T) {
 	}
 	if got := strings.Join(jobs, " "); got != "backup verify prune" {
 		t.Errorf("CronJobs: %s", got)
+	}
+}
+
+// TestReadBackIsSaidOfEachSink or of the only one, and left to Lifeboat where nothing is said.
+func TestReadBackIsSaidOfEachSink(t *testing.T) {
+	t.Parallel()
+	for set, want := range map[string]map[string]string{
+		"sink=s3://b":                       {"primary": ""},
+		"sink=s3://b,sinkReadBack=checksum": {"primary": "checksum"},
+		"sinks.a.url=s3://b,sinks.a.readBack=daily,sinks.b.url=s3://b,sinks.b.readBack=always,sinks.c.url=gs://c": {"a": "daily", "b": "always", "c": ""},
+	} {
+		var read struct {
+			Sinks map[string]map[string]string
+		}
+		all := rendered(t, append(slices.Clone(three[:2]), "--set", set, "--set", three[len(three)-1])...)
+		if err := yaml.Unmarshal([]byte(ofKind(all, "ConfigMap")[0].Data["lifeboat.yaml"]), &read); err != nil || len(read.Sinks) != len(want) {
+			t.Fatalf("--set %s: %v, %v", set, err, read)
+		}
+		for name, mode := range want {
+			if got, said := read.Sinks[name]["read-back"]; got != mode || said != (mode != "") {
+				t.Errorf("--set %s: of %s it says %v", set, name, read.Sinks[name])
+			}
+		}
+	}
+}
+
+// TestAHeartbeatMakesTheConfigurationASecret which all pods mount instead: its address is one. It does not matter which cluster has it.
+func TestAHeartbeatMakesTheConfigurationASecret(t *testing.T) {
+	t.Parallel()
+	const config = "lifeboat-config"
+	all := rendered(t, append(slices.Clone(three[2:]), "--set", "kubernetesEvents.enabled=true",
+		"--set", "clusters[0].name=a,clusters[0].endpoints={https://x:2379}",
+		"--set", "clusters[1].name=b,clusters[1].endpoints={https://y:2379},clusters[1].heartbeat.success=https://hc.example.org/4f1c")...)
+	pods := 0
+	for _, o := range all {
+		if strings.Contains(o.text, "4f1c") != (o.Kind == "Secret") || o.Kind == "ConfigMap" {
+			t.Errorf("the address is in the %s %s, or not, or there is a ConfigMap", o.Kind, o.Metadata.Name)
+		}
+		if pod := o.pod(); pod != nil {
+			pods++
+			if !slices.Contains(pod.secrets(), config) || strings.Contains(o.text, "configMap") {
+				t.Errorf("%s mounts %v", o.component(), pod.Volumes)
+			}
+		}
+	}
+	secrets := ofKind(all, "Secret")
+	if len(secrets) != 1 || secrets[0].Metadata.Name != config || pods < 8 {
+		t.Errorf("there are %d pods and the Secrets %v", pods, secrets)
 	}
 }
 

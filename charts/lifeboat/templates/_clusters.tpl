@@ -3,7 +3,7 @@
 {{- if .Values.sinks -}}
 {{- toJson .Values.sinks -}}
 {{- else -}}
-{{- dict "primary" (dict "url" .Values.sink "credentials" .Values.sinkCredentials "ca" .Values.sinkCA) | toJson -}}
+{{- dict "primary" (dict "url" .Values.sink "credentials" .Values.sinkCredentials "ca" .Values.sinkCA "readBack" .Values.sinkReadBack) | toJson -}}
 {{- end -}}
 {{- end -}}
 

@@ -6,6 +6,7 @@
 {{- $s := dict "url" $sink.url -}}
 {{- if dig "credentials" "secretName" "" $sink }}{{ $_ := set $s "credentials-file" (printf "/etc/lifeboat/sinks/%s/credentials" $name) }}{{ end -}}
 {{- if or (dig "ca" "secretName" "" $sink) (dig "ca" "configMapName" "" $sink) }}{{ $_ := set $s "ca-file" (printf "/etc/lifeboat/authorities/%s/ca.crt" $name) }}{{ end -}}
+{{- with $sink.readBack }}{{ $_ := set $s "read-back" . }}{{ end -}}
 {{- $_ := set $sinks $name $s -}}
 {{- end -}}
 {{- $clusters := list -}}

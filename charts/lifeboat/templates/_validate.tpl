@@ -10,6 +10,9 @@
 {{- if and $v.sink $v.sinks -}}
 {{- fail "sink and sinks: both are given; name them all under sinks, or leave that out" -}}
 {{- end -}}
+{{- if and $v.sinks (or $v.sinkCredentials.secretName $v.sinkCA.secretName $v.sinkCA.configMapName $v.sinkReadBack) -}}
+{{- fail "sinks, and sinkCredentials, sinkCA or sinkReadBack: those belong to `sink`; give each of sinks its own credentials, ca and readBack" -}}
+{{- end -}}
 {{- if not (or $v.sink $v.sinks) -}}
 {{- fail "sink: nothing says where backups are kept; give --set-string 'sink=s3://BUCKET/PREFIX?region=REGION'" -}}
 {{- end -}}
@@ -73,7 +76,6 @@
 {{- fail (printf "cluster %s: prune has no rule of what to keep; give one under retention, or prune.enabled=false" $c.name) -}}
 {{- end -}}
 {{- if eq $v.mode "cronjobs" -}}
-{{- if $c.heartbeat }}{{ fail (printf "cluster %s: heartbeat is for mode service; lifeboat observe tells of CronJobs" $c.name) }}{{ end -}}
 {{- if $c.jitter }}{{ fail (printf "cluster %s: jitter is for mode service; an H in the schedule spreads CronJobs" $c.name) }}{{ end -}}
 {{- end -}}
 {{- end -}}
