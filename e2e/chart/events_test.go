@@ -26,7 +26,7 @@ type variable struct {
 func ours(all []variable) map[string]string {
 	told := map[string]string{}
 	for _, v := range all {
-		if strings.HasPrefix(v.Name, "LIFEBOAT_") {
+		if strings.HasPrefix(v.Name, "LIFEBOAT_") && v.Name != "LIFEBOAT_CONFIG" { // which every pod has
 			told[v.Name] = v.Value + v.ValueFrom.FieldRef.FieldPath
 		}
 	}
