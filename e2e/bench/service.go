@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -31,10 +32,15 @@ type idle struct {
 	threads           int
 }
 
-// benchService starts `lifeboat run` with many clusters that nobody can reach, so that every job fails once at the start, and watches it when nothing
-// is due any more.
+// benchService starts `lifeboat run` with many clusters whose etcd never says a word, so that every job fails once at the start, backups by their timeout,
+// after which none is tried again; and watches it when nothing is due any more.
 func benchService(ctx context.Context, lifeboat, dir string) (i idle, err error) {
-	config, err := writeService(lifeboat, dir)
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return i, err
+	}
+	defer silent.Close()
+	config, err := writeService(lifeboat, dir, silent.Addr().String())
 	if err != nil {
 		return i, err
 	}
@@ -80,7 +86,7 @@ func benchService(ctx context.Context, lifeboat, dir string) (i idle, err error)
 }
 
 // writeService makes a configuration whose jobs have no slot for weeks.
-func writeService(lifeboat, dir string) (config string, err error) {
+func writeService(lifeboat, dir, etcd string) (config string, err error) {
 	bucket, key := filepath.Join(dir, "service"), filepath.Join(dir, "service.key")
 	if err := os.Mkdir(bucket, 0o700); err != nil {
 		return "", err
@@ -91,7 +97,7 @@ func writeService(lifeboat, dir string) (config string, err error) {
 	day := time.Now().UTC().AddDate(0, 0, 20).Day()
 	text := "clusters:\n"
 	for n := range serviceClusters {
-		text += fmt.Sprintf("- {name: c%03d, endpoints: [\"http://127.0.0.1:1\"], sinks: [here], timezone: Europe/Berlin, jitter: 1h, schedule: \"0 3 %d * *\",", n, day)
+		text += fmt.Sprintf("- {name: c%03d, endpoints: [\"http://%s\"], sinks: [here], timezone: Europe/Berlin, jitter: 1h, schedule: \"0 3 %d * *\", timeout: 100ms,", n, etcd, day)
 		text += fmt.Sprintf(" verify: {schedule: \"0 4 %d * *\"}, rehearse: {schedule: \"0 5 %d * *\"}, prune: {schedule: \"0 6 %d * *\"}, retention: {last: 3}}\n", day, day, day)
 	}
 	text += fmt.Sprintf("sinks: {here: {url: \"file://%s\"}}\nencryption: {recipients-file: %s.pub, identity: [%s]}\n", bucket, key, key)
