@@ -26,9 +26,10 @@ const (
 )
 
 // sweep removes, once its standard input has ended, the control groups that the containers of a node leave behind. It is a process of its
-// own, which sees to it even when those who made them are killed. Groups in use cannot be removed.
+// own, which sees to it even when those who made them are killed, and has their turn until it is done. A group is in use for a while after its last process,
+// until all that was written in it is on the disk.
 const sweep = `read -r _
-for try in 1 2 3 4 5 6 7 8 9 10; do
+for try in $(seq 300); do
   for top in /sys/fs/cgroup/k8s.io /sys/fs/cgroup/*/k8s.io; do
     [ -d "$top" ] && find "$top" -depth -type d -exec rmdir {} + 2>/dev/null
   done
@@ -46,11 +47,16 @@ func Enclose(ctx context.Context, cmd *exec.Cmd) error {
 	if os.Getuid() != 0 {
 		return errors.New("a node needs root: run this as root, on a machine that may be anything but a node of a cluster itself")
 	}
-	mine, err := takeTurn(ctx)
+	mine, err := TakeTurn(ctx)
 	if err != nil {
 		return err
 	}
 	defer mine.Close()
+	also, err := mine.File()
+	if err != nil {
+		return err
+	}
+	defer also.Close()
 	alive, held, err := os.Pipe()
 	if err != nil {
 		return err
@@ -58,7 +64,7 @@ func Enclose(ctx context.Context, cmd *exec.Cmd) error {
 	defer alive.Close()
 	defer held.Close()
 	sweeper := exec.Command("/bin/sh", "-c", sweep)
-	sweeper.Stdin = alive
+	sweeper.Stdin, sweeper.ExtraFiles = alive, []*os.File{also}
 	sweeper.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // what kills our group must not kill it
 	if err := sweeper.Start(); err != nil {
 		return fmt.Errorf("start what cleans up: %w", err)
@@ -77,10 +83,10 @@ func Enclose(ctx context.Context, cmd *exec.Cmd) error {
 	return errors.Join(err, sweeper.Wait())
 }
 
-// takeTurn waits until nobody else has a node.
-func takeTurn(ctx context.Context) (net.Listener, error) {
+// TakeTurn waits until nobody else has a node, and until what the last one left behind is swept away. Others wait until what it returns is closed.
+func TakeTurn(ctx context.Context) (*net.UnixListener, error) {
 	for {
-		l, err := net.Listen("unix", turn)
+		l, err := net.ListenUnix("unix", &net.UnixAddr{Name: turn})
 		if err == nil {
 			return l, nil
 		}
