@@ -26,14 +26,17 @@ const (
 )
 
 // sweep removes, once its standard input has ended, the control groups that the containers of a node leave behind. It is a process of its
-// own, which sees to it even when those who made them are killed, and has their turn until it is done. A group is in use for a while after its last process,
-// until all that was written in it is on the disk.
+// own, which sees to it even when those who made them are killed, and has their turn until it is done. A group is in use until the last of its
+// processes is quite gone.
 const sweep = `read -r _
 for try in $(seq 300); do
+  left=
   for top in /sys/fs/cgroup/k8s.io /sys/fs/cgroup/*/k8s.io; do
-    [ -d "$top" ] && find "$top" -depth -type d -exec rmdir {} + 2>/dev/null
+    [ -d "$top" ] || continue
+    find "$top" -depth -type d -exec rmdir {} + 2>/dev/null
+    [ ! -d "$top" ] || left=$top
   done
-  ls -d /sys/fs/cgroup/k8s.io /sys/fs/cgroup/*/k8s.io >/dev/null 2>&1 || exit 0
+  [ -n "$left" ] || exit 0
   sleep 0.3
 done`
 
