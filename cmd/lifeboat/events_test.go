@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/pem"
+	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -15,6 +16,8 @@ import (
 	"time"
 
 	"github.com/lifeboat-dr/lifeboat/internal/kubeevent"
+	"github.com/lifeboat-dr/lifeboat/scheduler"
+	"github.com/lifeboat-dr/lifeboat/snapshot"
 )
 
 func TestAnEventIsCalledByHowItEnded(t *testing.T) {
@@ -132,5 +135,26 @@ func TestASignalThatComesWhileAnEventIsMadeIsHeeded(t *testing.T) {
 	(&events{pod: pod}).tell(ctx, &global{streams: streams{err: io.Discard}, now: time.Now}, kubeevent.Event{Reason: "BackupCommitted"})
 	if took := time.Since(<-signaled); took > eventTimeout/2 {
 		t.Errorf("it went on for %s after the signal", took)
+	}
+}
+
+// TestASignalThatComesWhileAnEventIsMadeIsNotHowAJobEnded: etcd did not answer, and that is what heartbeat, log and metrics are to tell.
+func TestASignalThatComesWhileAnEventIsMadeIsNotHowAJobEnded(t *testing.T) {
+	t.Parallel()
+	ctx, interrupt := context.WithCancelCause(t.Context())
+	g := &global{streams: streams{err: io.Discard}, now: func() time.Time { // which an Event is given as it is made
+		interrupt(interrupted{syscall.SIGTERM})
+		return time.Now()
+	}}
+	s := &service{g: g, events: events{pod: silentPod(t)}}
+	job := s.job(scheduler.Job{}, nil, task{name: "verify", cluster: &clusterConfig{Name: "prod"}, build: func(context.Context, *service, *global, *configFile, *clusterConfig) duty {
+		return duty{flags: &flags{}, do: func() error { return snapshot.ErrUnavailable }}
+	}})
+	var how *ending
+	if err := job.Run(ctx); !errors.As(err, &how) || how.code != exitEtcd {
+		t.Errorf("it ended with %v", err)
+	}
+	if ctx.Err() == nil {
+		t.Error("no Event was made")
 	}
 }

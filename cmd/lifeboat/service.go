@@ -174,8 +174,8 @@ func (s *service) job(j scheduler.Job, c *configFile, t task) scheduler.Job {
 		g.logger().Info("job begins")
 		d := t.build(ctx, s, g, c, t.cluster)
 		err := overdue(ctx, d.do())
+		code := exitCode(ctx, err) // before anybody is told: a signal that comes meanwhile is not how it ended
 		s.events.tell(ctx, g, eventOf(ctx, t.name, t.cluster.Name, d.flags.found, err))
-		code := exitCode(ctx, err)
 		if t.name == "backup" && code < 128 {
 			if !t.cluster.Heartbeat.beat(ctx, g, code == exitDone) {
 				s.shown.heartbeatFailed(t.cluster.Name)
