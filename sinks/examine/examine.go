@@ -106,7 +106,7 @@ func Run(ctx context.Context, s sinks.Sink, o Options) (Report, error) {
 		r.Results = append(r.Results, unfinished(ctx, s)...)
 	}
 	if err == nil || g.tried() { // else nothing was put, and there is nothing to say but err
-		r.Left, r.LeftWhy = sweep(context.WithoutCancel(ctx), g, prefix)
+		r.Left, r.LeftWhy = sweep(context.WithoutCancel(ctx), g, prefix, ctx.Err() != nil)
 	}
 	if ctx.Err() != nil {
 		err = context.Cause(ctx)

@@ -254,6 +254,43 @@ func TestAnInterruptedCheckLeavesNothing(t *testing.T) {
 	}
 }
 
+// slow is a store that carries out a request to begin an upload some time after its caller has gone.
+type slow struct {
+	busy
+	gone time.Time
+}
+
+func (s *slow) Uploads(ctx context.Context, prefix string) iter.Seq2[sinks.Upload, error] {
+	if !s.gone.IsZero() && time.Since(s.gone) > time.Second && len(s.aborted) == 0 {
+		s.uploads = []sinks.Upload{{Key: prefix + "late", Started: time.Now()}}
+	}
+	return s.busy.Uploads(ctx, prefix)
+}
+
+func (s *slow) Abort(ctx context.Context, u sinks.Upload) error {
+	s.uploads = nil
+	return s.busy.Abort(ctx, u)
+}
+
+func TestAnInterruptedCheckGivesUpWhatTheStoreBeginsLate(t *testing.T) {
+	t.Parallel()
+	s := &slow{busy: busy{Sink: mem.New()}}
+	stop := errors.New("enough")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	r, err := examine.Run(ctx, s, examine.Options{Progress: func(int, int, string) {
+		if s.gone.IsZero() {
+			s.gone = time.Now()
+			cancel(stop)
+		}
+	}})
+	if !errors.Is(err, stop) || len(r.Left) > 0 || r.LeftWhy != nil {
+		t.Errorf("%v, left %v: %v", err, r.Left, r.LeftWhy)
+	}
+	if len(s.aborted) != 1 || len(s.uploads) > 0 {
+		t.Errorf("given up were %q, %d are left", s.aborted, len(s.uploads))
+	}
+}
+
 func TestWhatCannotBeRemovedIsNamed(t *testing.T) {
 	t.Parallel()
 	inner := mem.New()

@@ -24,6 +24,10 @@ const (
 	maxKeptObjects = 32
 
 	sweepTimeout = 2 * time.Minute
+
+	// straggling is for how long nothing new may show before the requests that were given up count as over: stores carry some out
+	// after the connection is gone.
+	straggling = 3 * time.Second
 )
 
 var (
@@ -171,15 +175,23 @@ func deleting(ctx context.Context, s sinks.Sink, g *guard, key string) Result {
 	return r
 }
 
-// sweep removes all that is left below the prefix, and returns what it could not remove, and why.
-func sweep(ctx context.Context, g *guard, prefix string) (left []sinks.Object, why error) {
+// sweep removes all that is left below the prefix, and returns what it could not remove, and why. After requests were given up it
+// looks until nothing more shows.
+func sweep(ctx context.Context, g *guard, prefix string, givenUp bool) (left []sinks.Object, why error) {
 	ctx, cancel := context.WithTimeout(ctx, sweepTimeout)
 	defer cancel()
-	why = g.why
-	if why == nil {
-		why = removeAll(ctx, g, prefix)
+	_, objects, uploads := sweepOnce(ctx, g, prefix)
+	for quiet := time.Now(); givenUp && objects == nil && uploads == nil && time.Since(quiet) < straggling; {
+		select {
+		case <-ctx.Done():
+		case <-time.After(straggling / 10):
+		}
+		var found int
+		if found, objects, uploads = sweepOnce(ctx, g, prefix); found > 0 {
+			quiet = time.Now()
+		}
 	}
-	uploads := giveUp(ctx, g.remover, prefix)
+	why = errors.Join(g.why, objects)
 	for o, err := range g.List(ctx, prefix) {
 		if err != nil {
 			return left, errors.Join(why, fmt.Errorf("looking what is left: %w", err))
@@ -197,7 +209,16 @@ func sweep(ctx context.Context, g *guard, prefix string) (left []sinks.Object, w
 	return left, errors.Join(why, uploads)
 }
 
-func removeAll(ctx context.Context, g *guard, prefix string) error {
+// sweepOnce removes the objects below the prefix, if any can be, and gives up the uploads, and tells how many there were and what failed.
+func sweepOnce(ctx context.Context, g *guard, prefix string) (found int, objects, uploads error) {
+	if g.why == nil {
+		found, objects = removeAll(ctx, g, prefix)
+	}
+	given, uploads := giveUp(ctx, g.remover, prefix)
+	return found + given, objects, uploads
+}
+
+func removeAll(ctx context.Context, g *guard, prefix string) (found int, why error) {
 	var failed, listed error
 	var mu sync.Mutex // guards failed
 	var group errgroup.Group
@@ -207,6 +228,7 @@ func removeAll(ctx context.Context, g *guard, prefix string) error {
 			listed = err
 			break
 		}
+		found++
 		group.Go(func() error {
 			if err := g.Delete(ctx, o.Key); err != nil {
 				mu.Lock()
@@ -217,5 +239,5 @@ func removeAll(ctx context.Context, g *guard, prefix string) error {
 		})
 	}
 	_ = group.Wait() // always nil
-	return errors.Join(failed, listed)
+	return found, errors.Join(failed, listed)
 }

@@ -40,20 +40,21 @@ func unfinished(ctx context.Context, s sinks.Sink) []Result {
 	return []Result{r}
 }
 
-// giveUp ends the uploads that are left below a prefix. A credential that may not look for them has given up its own already.
-func giveUp(ctx context.Context, s sinks.Sink, prefix string) error {
+// giveUp ends the uploads that are left below a prefix, and tells how many there were. A credential that may not look for them has
+// given up its own already.
+func giveUp(ctx context.Context, s sinks.Sink, prefix string) (found int, failed error) {
 	known, ok := s.(sinks.Unfinished)
 	if !ok {
-		return nil
+		return 0, nil
 	}
-	var failed error
 	for u, err := range known.Uploads(ctx, prefix) {
 		if err != nil {
-			return failed
+			return found, failed
 		}
+		found++
 		failed = errors.Join(failed, known.Abort(ctx, u))
 	}
-	return failed
+	return found, failed
 }
 
 // cause is the reason in an error of a sink, without what it happened to be about, and with what would help.
