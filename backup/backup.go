@@ -1,4 +1,5 @@
-// Package backup takes one backup of one cluster: source → spool → verify → seal → every sink → read back → manifest.
+// Package backup takes one backup of one cluster: source → spool, sealed as it arrives → inspected, and beside that into every sink and read back →
+// manifest, once all of it is proved.
 //
 // It refuses to call anything a backup before the sealed bytes were read back from the sink, decrypted and compared (or, where Options.ReadBack
 // says so, decrypted and compared here, and found by the store's checksum to be what it has taken), and it
@@ -8,10 +9,7 @@ package backup
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"log/slog"
-	"slices"
 	"sync"
 	"time"
 
@@ -20,21 +18,6 @@ import (
 	"github.com/lifeboat-dr/lifeboat/catalog"
 	"github.com/lifeboat-dr/lifeboat/crypto"
 	"github.com/lifeboat-dr/lifeboat/snapshot"
-)
-
-// A Phase is a step of a backup. Each is logged as it begins, so that whoever reads the log of a run that was killed sees
-// how far it came.
-type Phase string
-
-// The phases in their order. Sealing runs beside saving and has no phase of its own. From the upload on the sinks go at their own
-// pace, and a phase begins when the first of them reaches it.
-const (
-	PhaseSurvey   Phase = "survey"    // status of every endpoint, manifests already in the sinks
-	PhaseSave     Phase = "save"      // the Snapshot RPC into the spool; sealing runs along
-	PhaseInspect  Phase = "inspect"   // the spool, in a child process
-	PhaseUpload   Phase = "upload"    // the sealed file into every sink
-	PhaseReadBack Phase = "read-back" // from every sink, decrypted and compared, or compared by its checksum
-	PhaseCommit   Phase = "commit"    // the manifest, last
 )
 
 // Options say what to back up, to where, and sealed to whom.
@@ -73,12 +56,6 @@ type Result struct {
 	Suspect  []string // why the backup did not continue its cluster's lineage; empty when it did
 }
 
-// PhaseTime is how long a phase took.
-type PhaseTime struct {
-	Phase Phase
-	Took  time.Duration
-}
-
 // Failed returns the deliveries that did not end in a committed backup.
 func (r *Result) Failed() []Delivery {
 	var failed []Delivery
@@ -100,7 +77,7 @@ const writeBackStep = 8 << 20
 // Errors match snapshot.ErrUnavailable (etcd), *sinks.Error (a sink), crypto.ErrDamaged or snapshot.ErrDamaged (bytes that
 // are not what was written).
 func Run(ctx context.Context, o Options) (*Result, error) {
-	r := &runner{Options: o, started: o.Now().UTC()}
+	r := &runner{Options: o, started: o.Now().UTC(), times: newTimeline(o.Log)}
 	defer r.close()
 	if err := r.open(); err != nil {
 		return nil, err
@@ -111,26 +88,13 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 	if err := r.take(ctx); err != nil {
 		return nil, err
 	}
-	if o.Attest {
-		if err := r.attest(ctx); err != nil {
-			return nil, err
-		}
-	}
-	r.planReadBack(ctx)
-	if err := r.identify(); err != nil {
-		return nil, err
-	}
-	if err := r.deliver(ctx); err != nil {
-		return nil, err
-	}
 	r.record(ctx)
 	r.repair(ctx)
-	r.end()
 	if c := r.manifest.RecipientsChanged; c != nil {
 		r.Log.Warn("backups are sealed to other recipients than before, and nobody has accepted that", "cluster", r.Cluster, "id", r.manifest.ID,
 			"since", c.Since, "before", c.Before, "now", r.manifest.Sealed.Fingerprints)
 	}
-	return &Result{Manifest: r.manifest, Sinks: r.deliveries, Phases: r.phases, Repaired: r.repaired, Suspect: r.manifest.Suspect.Reasons}, nil
+	return &Result{Manifest: r.manifest, Sinks: r.deliveries, Phases: r.times.all(), Repaired: r.repaired, Suspect: r.manifest.Suspect.Reasons}, nil
 }
 
 // runner is one backup under way.
@@ -149,12 +113,15 @@ type runner struct {
 	seal     *crypto.Seal
 	info     *snapshot.Info
 	attested []string // names of the members whose live HashKV equalled ours
+	checked  chan struct{}
+	unsound  error // once checked is closed: why what was taken is no backup
 
 	proving sync.Mutex
 	proofs  []catalog.SinkReadBack // of each sink
 
-	manifest   catalog.Manifest
+	id         catalog.ID
 	key        string // of the sealed file
+	manifest   catalog.Manifest
 	deliveries []Delivery
 	repaired   []Repair
 
@@ -162,10 +129,7 @@ type runner struct {
 	note     []byte // the manifest as it is written
 	noteErr  error
 
-	mu      sync.Mutex // guards what follows, once sinks are worked on side by side
-	phase   Phase
-	since   time.Time
-	phases  []PhaseTime
+	times   *timeline
 	skipped []error // why members before the source were left
 }
 
@@ -202,47 +166,9 @@ func (r *runner) close() {
 	}
 }
 
-// enter ends the phase before and begins p.
-func (r *runner) enter(p Phase) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.begin(p)
-}
-
-// reach begins p unless another sink has come as far already.
-func (r *runner) reach(p Phase) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.phase != p && !slices.ContainsFunc(r.phases, func(t PhaseTime) bool { return t.Phase == p }) {
-		r.begin(p)
-	}
-}
-
-func (r *runner) begin(p Phase) {
-	if r.phase != "" {
-		r.phases = append(r.phases, PhaseTime{r.phase, time.Since(r.since)})
-	}
-	r.phase, r.since = p, time.Now()
-	if p != "" {
-		r.Log.Info("phase", "phase", string(p))
-	}
-}
-
-// end ends the last phase.
-func (r *runner) end() { r.enter("") }
-
-func (r *runner) report(done, total int64) {
-	r.mu.Lock()
-	p := r.phase
-	r.mu.Unlock()
-	if r.Progress != nil && p != "" {
-		r.Progress(p, done, total)
-	}
-}
-
 // survey asks every endpoint and every sink what is there.
 func (r *runner) survey(ctx context.Context) (err error) {
-	r.enter(PhaseSurvey)
+	defer r.times.enter(PhaseSurvey)()
 	if r.cluster, err = snapshot.Connect(ctx, r.Etcd); err != nil {
 		return err
 	}
@@ -290,20 +216,4 @@ func (r *runner) checkRoom(size int64) error {
 		r.Log.Warn("the sealed file may not fit beside the database", "err", err)
 	}
 	return nil
-}
-
-// take saves from the first candidate that delivers a sound and current snapshot.
-func (r *runner) take(ctx context.Context) error {
-	for _, c := range r.found.Candidates {
-		err := r.takeFrom(ctx, c)
-		if err == nil {
-			return nil
-		}
-		if ctx.Err() != nil || errors.Is(err, snapshot.ErrSpool) || errors.Is(err, errSealing) {
-			return err
-		}
-		r.skipped = append(r.skipped, fmt.Errorf("%s: %w", c.URL, err))
-		r.Log.Warn("member left for the next one", "endpoint", c.URL, "err", err)
-	}
-	return &NoSnapshotError{r.skipped}
 }

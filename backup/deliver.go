@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -23,41 +24,66 @@ type Delivery struct {
 	tried    bool          // the manifest was sent, whatever became of it
 }
 
-// deliver takes every sink, side by side, through upload, read-back and commit. No sink waits for another: one that hangs until
-// --timeout must not keep a sound one from being committed. It fails only if no sink holds the backup in the end.
-func (r *runner) deliver(ctx context.Context) error {
+// deliver checks what was saved, and meanwhile takes every sink, side by side, through upload and read-back; to commit, they wait for the check, and
+// one that fails ends them. No sink waits for another: one that hangs until --timeout must not keep a sound one from being committed. It
+// fails if the check does, which r.unsound tells, or if no sink holds the backup in the end.
+func (r *runner) deliver(outer context.Context) error {
+	r.planReadBack(outer)
+	ctx, abort := context.WithCancelCause(outer)
+	defer abort(nil)
+	r.checked, r.unsound = make(chan struct{}), nil
+	inspected := r.times.enter(PhaseInspect) // before the uploads, so that logs tell them in one order
+	go func() {
+		defer close(r.checked)
+		defer inspected()
+		if r.unsound = r.check(ctx); r.unsound != nil {
+			abort(r.unsound)
+		}
+	}()
+
 	r.deliveries = make([]Delivery, len(r.Sinks))
-	all := &uploads{total: r.seal.Sealed.Size * int64(len(r.Sinks)), report: r.report}
-	r.enter(PhaseUpload)
+	all := &uploads{total: r.seal.Sealed.Size * int64(len(r.Sinks)), report: r.progress(PhaseUpload)}
 	var wg sync.WaitGroup
 	for i, s := range r.Sinks {
 		d := &r.deliveries[i]
 		d.Sink = s.Name
 		wg.Go(func() {
-			if d.Err = r.deliverTo(ctx, i, d, all.body(r.sealed.File())); d.Err != nil {
+			if d.Err = r.deliverTo(ctx, i, d, all.body(r.sealed.File())); d.Err != nil && (ctx.Err() == nil || outer.Err() != nil) {
 				r.Log.Error("sink left", "sink", s.Name, "err", d.Err)
 			}
 		})
 	}
 	wg.Wait()
-	return r.outcome(ctx)
+	if !slices.ContainsFunc(r.deliveries, func(d Delivery) bool { return d.Err == nil }) && ctx.Err() == nil {
+		abort(errNowhere) // no need to know any more
+	}
+	<-r.checked
+	if errors.Is(r.unsound, errNowhere) {
+		r.unsound = nil
+	}
+	if r.unsound != nil {
+		return r.unsound
+	}
+	return r.outcome(outer)
 }
 
-// deliverTo brings the backup into one sink: the manifest is the last that is written, and only once the sealed file was proved.
+// errNowhere ends the check of a backup that no sink will hold.
+var errNowhere = errors.New("no sink took it")
+
+// deliverTo brings the backup into one sink: the manifest is the last that is written, and only once the sealed file was proved and what is in
+// it was checked.
 func (r *runner) deliverTo(ctx context.Context, i int, d *Delivery, body io.ReaderAt) error {
-	s, began := r.Sinks[i], time.Now()
-	if err := s.Put(ctx, r.key, body, r.seal.Sealed.Size); err != nil {
+	if err := r.upload(ctx, i, d, body); err != nil {
 		return err
 	}
-	d.Uploaded, began = time.Since(began), time.Now()
-	r.reach(PhaseReadBack)
-	full, err := r.prove(ctx, i)
-	if err != nil {
-		return err
+	clock := clockOf(ctx, r.Sinks[i], r.key)
+	select {
+	case <-r.checked:
+	case <-ctx.Done():
 	}
-	d.ReadBack, d.Full = time.Since(began), full
-	clock := clockOf(ctx, s, r.key)
-	r.reach(PhaseCommit)
+	if ctx.Err() == nil {
+		defer r.times.enter(PhaseCommit)()
+	}
 	if ctx.Err() != nil { // nothing was begun, so this is certain
 		return fmt.Errorf("ended before the commit: %w", context.Cause(ctx))
 	}
@@ -66,7 +92,22 @@ func (r *runner) deliverTo(ctx context.Context, i int, d *Delivery, body io.Read
 		return err
 	}
 	d.tried = true
-	return catalog.Commit(ctx, s, text)
+	return catalog.Commit(ctx, r.Sinks[i], text)
+}
+
+// upload puts the sealed file into one sink, and proves that it is there.
+func (r *runner) upload(ctx context.Context, i int, d *Delivery, body io.ReaderAt) error {
+	began, leave := time.Now(), r.times.enter(PhaseUpload)
+	err := r.Sinks[i].Put(ctx, r.key, body, r.seal.Sealed.Size)
+	leave()
+	if err != nil {
+		return err
+	}
+	d.Uploaded, began = time.Since(began), time.Now()
+	defer r.times.enter(PhaseReadBack)()
+	d.Full, err = r.prove(ctx, i)
+	d.ReadBack = time.Since(began)
+	return err
 }
 
 // text is the manifest, made by the first sink that is ready for it and the same for all. Nobody can see the backup before.

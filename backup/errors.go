@@ -38,7 +38,7 @@ func (e *NoSnapshotError) Unwrap() []error { return e.Failed }
 
 // Hint tells what is safe, and where to look.
 func (e *NoSnapshotError) Hint() string {
-	return "nothing was stored, and the backups there are were not touched; name every member with --endpoints, by its own address and not that of a load balancer, " +
+	return "no backup was committed, and the backups there are were not touched; name every member with --endpoints, by its own address and not that of a load balancer, " +
 		"and see with `etcdctl endpoint status` whether one lags"
 }
 

@@ -2,6 +2,7 @@ package backup
 
 import (
 	"cmp"
+	"context"
 	"crypto/rand"
 	"slices"
 	"strings"
@@ -10,15 +11,28 @@ import (
 	"github.com/lifeboat-dr/lifeboat/snapshot"
 )
 
-// identify gives the backup its id, its place in the cluster's history, and everything that is known of it by now.
-func (r *runner) identify() error {
-	id, err := catalog.NewID(r.started, r.info.Revision, rand.Reader)
+// name gives the backup its id, and with it the sealed file its key. The revision in it is what the file says before it is inspected; check
+// holds it to that.
+func (r *runner) name(ctx context.Context) error {
+	revision, err := snapshot.Head(ctx, r.spool.File())
 	if err != nil {
 		return err
 	}
+	if err := (&snapshot.Info{Revision: revision}).Fresh(r.found.R0); err != nil { // no need to send it anywhere
+		return err
+	}
+	if r.id, err = catalog.NewID(r.started, revision, rand.Reader); err != nil {
+		return lastError{err}
+	}
+	r.key = catalog.SealedKey(r.Cluster, r.id, !r.Plain)
+	return nil
+}
+
+// describe writes into the manifest the backup's place in the cluster's history, and everything that is known of it once it was inspected.
+func (r *runner) describe() {
 	seal, info := r.seal, r.info
 	r.manifest = catalog.Manifest{
-		ID: id, Cluster: r.Cluster,
+		ID: r.id, Cluster: r.Cluster,
 		Started: r.started, Finished: r.Now().UTC(), // for Link; text sets the final time
 		Quorum:  r.found.Quorum,
 		Lineage: catalog.Lineage{EtcdClusterID: catalog.HexID(r.found.ClusterID)},
@@ -32,8 +46,7 @@ func (r *runner) identify() error {
 
 		Plain: catalog.Plain{Size: seal.Plain.Size, SHA256: seal.Plain.SHA256, TrailerOK: true},
 		Sealed: catalog.Sealed{
-			Key:  catalog.SealedKey(r.Cluster, id, !r.Plain),
-			Size: seal.Sealed.Size, SHA256: seal.Sealed.SHA256, Compression: seal.Compression,
+			Key: r.key, Size: seal.Sealed.Size, SHA256: seal.Sealed.SHA256, Compression: seal.Compression,
 			Stanzas: seal.Stanzas, Fingerprints: seal.Fingerprints, HeaderSHA256: seal.HeaderSHA256,
 		},
 		PreUpgrade:  r.PreUpgrade,
@@ -41,10 +54,8 @@ func (r *runner) identify() error {
 	}
 	r.before.Link(&r.manifest)
 	if reasons := r.manifest.Suspect.Reasons; len(reasons) > 0 {
-		r.Log.Warn("the backup is suspect", "cluster", r.Cluster, "id", id, "reason", strings.Join(reasons, "; "))
+		r.Log.Warn("the backup is suspect", "cluster", r.Cluster, "id", r.id, "reason", strings.Join(reasons, "; "))
 	}
-	r.key = r.manifest.Sealed.Key
-	return nil
 }
 
 func (r *runner) describeSource() catalog.Source {

@@ -63,6 +63,8 @@ func (r *runner) file(ctx context.Context, id catalog.ID, report catalog.Report,
 
 // repair makes up for earlier deliveries, the newest first. It fails nothing: the backup of this run is committed.
 func (r *runner) repair(ctx context.Context) {
+	leave := func() {}
+	defer func() { leave() }()
 	began := false
 	for _, e := range slices.Backward(r.before.Entries) {
 		missed, report := r.missed(e)
@@ -71,7 +73,7 @@ func (r *runner) repair(ctx context.Context) {
 		}
 		if !began {
 			began = true
-			r.enter(PhaseRepair)
+			leave = r.times.enter(PhaseRepair)
 		}
 		changed := false
 		for _, s := range missed {
@@ -126,7 +128,7 @@ func (r *runner) repairIn(ctx context.Context, e catalog.Entry, s catalog.Named)
 	from := slices.DeleteFunc(slices.Clone(r.Sinks), func(x catalog.Named) bool { return x.Name == s.Name })
 	c := catalog.Copier{
 		From: from, To: s, Trust: r.Trust, Room: r.sealed.File(),
-		Progress: func(_ string, done, total int64) { r.report(done, total) },
+		Progress: func(_ string, done, total int64) { r.progress(PhaseRepair)(done, total) },
 	}
 	began := time.Now()
 	done, err := c.Copy(ctx, e)

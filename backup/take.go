@@ -1,6 +1,7 @@
 package backup
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,13 +11,38 @@ import (
 	"github.com/lifeboat-dr/lifeboat/snapshot"
 )
 
-// errSealing marks a failure on our side of the stream, which another member would not cure.
-var errSealing = errors.New("cannot seal")
+// A lastError is a failure that the next member would not cure.
+type lastError struct{ error }
 
-// takeFrom saves from one member, sealing as the bytes arrive, and inspects what came. The member's stream is never held
-// back by the sealing: slow readers pin pages in the live database.
+func (e lastError) Unwrap() error { return e.error }
+
+// take brings a snapshot into the sinks from the first candidate that delivers a sound and current one.
+func (r *runner) take(ctx context.Context) error {
+	for _, c := range r.found.Candidates {
+		err := r.takeFrom(ctx, c)
+		if err == nil {
+			if err = r.deliver(ctx); r.unsound == nil {
+				return err
+			}
+		}
+		var last lastError
+		if errors.As(err, &last) {
+			return last.error
+		}
+		if ctx.Err() != nil || errors.Is(err, snapshot.ErrSpool) {
+			return err
+		}
+		r.skipped = append(r.skipped, fmt.Errorf("%s: %w", c.URL, err))
+		r.Log.Warn("member left for the next one", "endpoint", c.URL, "err", err)
+	}
+	return &NoSnapshotError{r.skipped}
+}
+
+// takeFrom saves from one member, sealing as the bytes arrive. The member's stream is never held back by the sealing: slow readers pin
+// pages in the live database.
 func (r *runner) takeFrom(ctx context.Context, from snapshot.Endpoint) error {
-	r.enter(PhaseSave)
+	r.times.again()
+	defer r.times.enter(PhaseSave)()
 	if err := errors.Join(r.spool.Reset(), r.sealed.Reset()); err != nil {
 		return err
 	}
@@ -32,21 +58,37 @@ func (r *runner) takeFrom(ctx context.Context, from snapshot.Endpoint) error {
 	go func() {
 		seal, err := r.sealFrom(arriving)
 		if err != nil {
-			err = fmt.Errorf("%w: %w", errSealing, err)
+			err = lastError{fmt.Errorf("cannot seal: %w", err)}
 			stop(err) // no need to receive what cannot be sealed
 		}
 		r.seal = seal
 		sealing <- err
 	}()
-	saved, err := r.cluster.Save(saving, from, r.spool, snapshot.SaveOptions{Stall: r.Stall, Progress: r.report})
+	saved, err := r.cluster.Save(saving, from, r.spool, snapshot.SaveOptions{Stall: r.Stall, Progress: r.progress(PhaseSave)})
 	r.spool.Finish(err)
 	sealed := <-sealing
-	if err != nil {
+	if err := cmp.Or(err, sealed); err != nil {
 		return err
 	}
+	if r.seal.Plain.Size != saved.Size {
+		return lastError{fmt.Errorf("cannot seal: %d bytes were read from the spool, and the member sent %d", r.seal.Plain.Size, saved.Size)}
+	}
+	r.seal.Plain.SHA256 = saved.SHA256
 	r.source, r.saved = from, saved
+	return r.name(ctx)
+}
 
-	r.enter(PhaseInspect)
+// sealFrom seals what arrives in the spool. Save hashes it, and what comes out of the sealed file is compared with that.
+func (r *runner) sealFrom(src io.Reader) (*crypto.Seal, error) {
+	if r.Plain {
+		return crypto.SealPlain(r.sealed, crypto.HashedElsewhere{Reader: src})
+	}
+	return crypto.SealTo(r.sealed, crypto.HashedElsewhere{Reader: src}, r.Recipients)
+}
+
+// check decides whether what was saved is a backup: whole, current, and if that was asked for, equal to what the members hold. It completes
+// the manifest, and gives the spool's room back. The sinks may have the sealed file by then, but not before that a manifest.
+func (r *runner) check(ctx context.Context) (err error) {
 	// Save has hashed every byte on its way into the spool.
 	if r.info, err = snapshot.Inspect(ctx, r.spool.File(), snapshot.InspectOptions{SkipDigest: true}); err != nil {
 		return err
@@ -54,20 +96,19 @@ func (r *runner) takeFrom(ctx context.Context, from snapshot.Endpoint) error {
 	if err := r.info.Fresh(r.found.R0); err != nil {
 		return err
 	}
-	if sealed != nil {
-		return sealed
+	if r.info.Revision != r.id.Revision() {
+		return fmt.Errorf("the file says that its revision is %d, and said before that it is %d: %w", r.info.Revision, r.id.Revision(), snapshot.ErrDamaged)
 	}
-	if r.seal.Plain.SHA256 != saved.SHA256 || r.seal.Plain.Size != saved.Size {
-		return fmt.Errorf("%w: what was sealed (%s) is not what the member sent (%s)", errSealing, r.seal.Plain.SHA256, saved.SHA256)
+	if r.Attest {
+		if err := r.attest(ctx); err != nil {
+			return lastError{err}
+		}
+	}
+	r.describe()
+	if err := r.spool.Reset(); err != nil {
+		r.Log.Warn("the spool's room is given back later", "err", err)
 	}
 	return nil
-}
-
-func (r *runner) sealFrom(src io.Reader) (*crypto.Seal, error) {
-	if r.Plain {
-		return crypto.SealPlain(r.sealed, src)
-	}
-	return crypto.SealTo(r.sealed, src, r.Recipients)
 }
 
 // attest compares the file's HashKV with what every candidate answers for the same revision.

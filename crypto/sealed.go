@@ -24,6 +24,13 @@ var (
 	ErrNoIdentity = errors.New("no identity opens it")
 )
 
+// HashedElsewhere is content for SealTo whose SHA-256 somebody else computes: Seal.Plain then tells the size only, and the caller has to
+// complete it before Verify, which compares with it. Hashing is a third of the work of sealing.
+type HashedElsewhere struct{ io.Reader }
+
+// sealedPart is in how large parts the sealed file is written, in bytes. Small ones cost a file system more than sealing does.
+const sealedPart = 1 << 20
+
 // A Seal tells what a sealed file holds, and can prove without any private key that a copy of it still does.
 type Seal struct {
 	Plain, Sealed Digest
@@ -50,7 +57,8 @@ func SealTo(dst io.Writer, src io.Reader, to []Recipient) (*Seal, error) {
 		s.Fingerprints = append(s.Fingerprints, r.Fingerprint())
 	}
 	var begin head
-	w, err := age.Encrypt(io.MultiWriter(dst, sealed, &begin), append(wrap, s.tap)...)
+	out := bufio.NewWriterSize(io.MultiWriter(dst, sealed), sealedPart)
+	w, err := age.Encrypt(io.MultiWriter(&begin, out), append(wrap, s.tap)...)
 	if err == nil {
 		s.HeaderSHA256, err = begin.end()
 	}
@@ -62,7 +70,10 @@ func SealTo(dst io.Writer, src io.Reader, to []Recipient) (*Seal, error) {
 		s.Forget()
 		return nil, fmt.Errorf("seal: %w", err)
 	}
-	if err := w.Close(); err != nil {
+	if err = w.Close(); err == nil {
+		err = out.Flush()
+	}
+	if err != nil {
 		s.Forget()
 		return nil, fmt.Errorf("seal: %w", err)
 	}
@@ -73,7 +84,11 @@ func SealTo(dst io.Writer, src io.Reader, to []Recipient) (*Seal, error) {
 // SealPlain compresses src into dst without encrypting it: only for users who said that they want that.
 func SealPlain(dst io.Writer, src io.Reader) (*Seal, error) {
 	sealed := newDigester()
-	plain, err := compress(io.MultiWriter(dst, sealed), src)
+	out := bufio.NewWriterSize(io.MultiWriter(dst, sealed), sealedPart)
+	plain, err := compress(out, src)
+	if err == nil {
+		err = out.Flush()
+	}
 	if err != nil {
 		return nil, fmt.Errorf("compress: %w", err)
 	}
@@ -82,13 +97,17 @@ func SealPlain(dst io.Writer, src io.Reader) (*Seal, error) {
 
 // compress writes src into dst as one zstd frame. After an error nothing writes to dst any more, and the frame is unfinished.
 func compress(dst io.Writer, src io.Reader) (Digest, error) {
-	// Level 1 is as small as 3 on this kind of data, and faster; two blocks at a time keep up with etcd, in some 20 MB.
-	z, err := zstd.NewWriter(dst, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(2),
+	// Level 1 is as small as 3 on this kind of data, and faster. One goroutine keeps up with etcd; several take a quarter more of the
+	// processor, which etcd may need itself.
+	z, err := zstd.NewWriter(dst, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1),
 		zstd.WithWindowSize(4<<20), zstd.WithEncoderCRC(true), zstd.WithZeroFrames(true))
 	if err != nil {
 		return Digest{}, err
 	}
 	plain := newDigester()
+	if _, elsewhere := src.(HashedElsewhere); elsewhere {
+		plain.hash = nil
+	}
 	if _, err := io.CopyBuffer(struct{ io.Writer }{io.MultiWriter(plain, z)}, src, make([]byte, 256<<10)); err != nil {
 		z.Reset(nil) // waits for what is still being written, and does not finish the frame
 		return Digest{}, err

@@ -74,6 +74,9 @@ func inspect(o InspectOptions, answers chan<- verdict) (*Info, error) {
 	// Not closed: the process ends with the answer, and closing waits for transactions that may never end.
 	info := &Info{}
 	err = db.View(func(tx *bbolt.Tx) error {
+		if o.HeadOnly {
+			return readMeta(tx, info)
+		}
 		stop := guardMemory(baseMemory+size/int64(db.Info().PageSize)*memoryPerPage, answers)
 		err := checkPages(tx, info)
 		stop()

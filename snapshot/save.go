@@ -20,14 +20,16 @@ const (
 	stallBytes   = 64 << 10
 	defaultStall = 30 * time.Second
 
-	trailerSize  = sha256.Size
-	progressStep = 256 << 10
+	trailerSize = sha256.Size
+
+	// What arrives in pieces of 16 KiB is written in chunks: each call of a file system costs more than a piece is worth.
+	chunkSize = 1 << 20
 )
 
 // SaveOptions are the wishes of Save's caller.
 type SaveOptions struct {
 	Stall    time.Duration           // see stallBytes; 0 is 30 s
-	Progress func(done, total int64) // bytes, called every 256 KiB and at the end; may be nil
+	Progress func(done, total int64) // bytes, called every MiB and at the end; may be nil
 }
 
 // Saved is what Save has written.
@@ -54,7 +56,7 @@ func (c *Cluster) Save(ctx context.Context, ep Endpoint, dst io.Writer, o SaveOp
 	outer := ctx
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	r := &receiver{dst: dst, digest: sha256.New(), progress: o.Progress}
+	r := &receiver{dst: dst, digest: sha256.New(), progress: o.Progress, chunk: make([]byte, 0, chunkSize)}
 	err = r.receive(ctx, l.cc, newStallWatch(o.Stall, cancel))
 	if err == nil {
 		return r.finish(l.url)
@@ -77,8 +79,8 @@ func (c *Cluster) Save(ctx context.Context, ep Endpoint, dst io.Writer, o SaveOp
 	return Saved{}, failure
 }
 
-// receiver writes a stream to dst and hashes it on the way. The last 32 bytes are held back: they are the trailer, which is
-// the digest of everything before it, and no message says that it is the last.
+// receiver writes a stream to dst and hashes it on the way, chunk by chunk. The last 32 bytes are held back from the hash: they are the
+// trailer, which is the digest of everything before it, and no message says that it is the last.
 type receiver struct {
 	dst      io.Writer
 	digest   hash.Hash
@@ -86,7 +88,7 @@ type receiver struct {
 
 	total   int64 // announced, with the trailer
 	got     int64
-	told    int64
+	chunk   []byte // received and not written yet
 	tail    []byte // at most trailerSize
 	version string
 }
@@ -102,7 +104,7 @@ func (r *receiver) receive(ctx context.Context, cc *grpc.ClientConn, watch *stal
 	for {
 		watch.start()
 		if err := stream.RecvMsg(&message); errors.Is(err, io.EOF) {
-			return nil
+			return r.flush()
 		} else if err != nil {
 			return err
 		}
@@ -120,22 +122,38 @@ func (r *receiver) receive(ctx context.Context, cc *grpc.ClientConn, watch *stal
 	}
 }
 
-// take writes one blob, of n bytes in parts.
+// take adds one blob, of n bytes in parts, to the chunk, and writes that whenever it is full.
 func (r *receiver) take(blob [][]byte, n int) error {
 	r.got += int64(n)
 	if r.got > r.total {
 		return damaged("the snapshot stream is longer than the %d bytes it announced", r.total)
 	}
 	for _, part := range blob {
-		if _, err := r.dst.Write(part); err != nil {
-			return &kindError{ErrSpool, fmt.Errorf("write snapshot: %w", err)}
+		for len(part) > 0 {
+			n := min(len(part), cap(r.chunk)-len(r.chunk))
+			r.chunk = append(r.chunk, part[:n]...)
+			part = part[n:]
+			if len(r.chunk) < cap(r.chunk) {
+				continue
+			}
+			if err := r.flush(); err != nil {
+				return err
+			}
+			if r.progress != nil {
+				r.progress(r.got-int64(len(part)), r.total)
+			}
 		}
-		r.hash(part)
 	}
-	if r.progress != nil && r.got-r.told >= progressStep {
-		r.told = r.got
-		r.progress(r.got, r.total)
+	return nil
+}
+
+// flush writes and hashes what has been received so far.
+func (r *receiver) flush() error {
+	if _, err := r.dst.Write(r.chunk); err != nil {
+		return &kindError{ErrSpool, fmt.Errorf("write snapshot: %w", err)}
 	}
+	r.hash(r.chunk)
+	r.chunk = r.chunk[:0]
 	return nil
 }
 

@@ -159,6 +159,14 @@ type takenBackup struct {
 	Deliveries []deliveryJSON     `json:"deliveries"`
 	Repaired   []repairJSON       `json:"repaired,omitempty"`
 	Seconds    map[string]float64 `json:"seconds"` // by phase
+	Timings    []timingJSON       `json:"timings"`
+}
+
+// timingJSON is a phase. They overlap: inspection, upload and read-back go on side by side.
+type timingJSON struct {
+	Phase        backup.Phase `json:"phase"`
+	BeganSeconds float64      `json:"began_seconds"` // after the beginning of the run
+	Seconds      float64      `json:"seconds"`
 }
 
 type deliveryJSON struct {
@@ -200,6 +208,7 @@ func (f *backupFlags) print(g *global, r *backup.Result) error {
 		}
 		for _, p := range r.Phases {
 			out.Seconds[string(p.Phase)] += p.Took.Seconds()
+			out.Timings = append(out.Timings, timingJSON{p.Phase, p.Began.Seconds(), p.Took.Seconds()})
 		}
 		return g.printJSON(out)
 	}
