@@ -61,10 +61,15 @@ func (r *runner) deliver(outer context.Context) error {
 	if errors.Is(r.unsound, errNowhere) {
 		r.unsound = nil
 	}
-	if r.unsound != nil {
-		return r.unsound
+	if r.unsound == nil {
+		return r.outcome(outer)
 	}
-	return r.outcome(outer)
+	for _, d := range r.deliveries {
+		if d.Uploaded > 0 {
+			r.Log.Warn("what was uploaded is no backup, as it has no manifest: prune removes it", "sink", d.Sink, "key", r.key)
+		}
+	}
+	return r.unsound
 }
 
 // errNowhere ends the check of a backup that no sink will hold.

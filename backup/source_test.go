@@ -2,12 +2,15 @@ package backup_test
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -76,6 +79,69 @@ func TestAMemberThatFailsIsLeftForTheNextFromZero(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestWhatTheInspectionRefusesIsNeverCommitted has a member send a file whose head can be read and whose digest is right, and which is
+// damaged inside: the sinks have it by the time that is found.
+func TestWhatTheInspectionRefusesIsNeverCommitted(t *testing.T) {
+	t.Parallel()
+	c := cluster(t, 2)
+	client, marker := c.Client(t), "the-first-of-many"
+	for i := range 300 {
+		if _, err := client.Put(t.Context(), fmt.Sprintf("%s-%03d", marker, i), strings.Repeat("x", 1000)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f := &front{first: func(_ *between, s stream, file []byte) error {
+		damaged := misnumbered(file, marker+"-000")
+		return send(s, damaged, len(damaged))
+	}}
+	a, b := mem.New(), mem.New()
+	h := newHouse(t, f.serve(t, c.Endpoints()), a, b)
+	var warned bytes.Buffer
+	h.Log = slog.New(slog.NewTextHandler(&warned, nil))
+	r := h.run(t)
+	_, beside, ok := strings.Cut(warned.String(), "phase=upload")
+	if len(f.asked) != 2 || r.Manifest.Source.Endpoint != f.asked[1] || !ok || !strings.Contains(beside, "member left for the next one") {
+		t.Errorf("asked were %v, the source is %s; the log:\n%s", f.asked, r.Manifest.Source.Endpoint, &warned)
+	}
+	for _, s := range []*mem.Sink{a, b} {
+		if m := keys(t, s, "v1/prod/manifests/"); len(m) != 1 || !strings.Contains(m[0], string(r.Manifest.ID)) {
+			t.Errorf("manifests are %v, and the backup is %s", m, r.Manifest.ID)
+		}
+		if plain := h.mustOpen(t, s, r.Manifest); !bytes.Equal(plain, f.files[1]) {
+			t.Error("the payload is not what the second member sent")
+		}
+	}
+
+	// With nobody to go on to, nothing is committed at all.
+	s := mem.New()
+	h = newHouse(t, (&front{first: f.first}).serve(t, c.Endpoints()[:1]), s)
+	var none *backup.NoSnapshotError
+	if r, err := backup.Run(t.Context(), h.Options); r != nil || !errors.Is(err, snapshot.ErrDamaged) || !errors.As(err, &none) {
+		t.Errorf("result %v, error %v", r, err)
+	}
+	if m := keys(t, s, "v1/prod/manifests/"); len(m) > 0 {
+		t.Errorf("manifests are %v", m)
+	}
+}
+
+// misnumbered gives every page that holds the text another number in its header, and the file the trailer that fits.
+func misnumbered(file []byte, text string) []byte {
+	const page = 4096
+	damaged := bytes.Clone(file)
+	body := damaged[:len(damaged)-sha256.Size]
+	for off := 0; ; {
+		i := bytes.Index(body[off:], []byte(text))
+		if i < 0 {
+			break
+		}
+		body[(off+i)/page*page] ^= 1
+		off += i + len(text)
+	}
+	sum := sha256.Sum256(body)
+	copy(damaged[len(body):], sum[:])
+	return damaged
 }
 
 func TestASnapshotOlderThanTheClusterWasIsRefused(t *testing.T) {
