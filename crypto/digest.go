@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"hash"
+	"io"
 )
 
 // A Digest identifies content.
@@ -38,4 +39,40 @@ func (d *digester) digest() Digest {
 		return Digest{Size: d.size}
 	}
 	return Digest{d.size, hex.EncodeToString(d.hash.Sum(nil))}
+}
+
+const (
+	hashPart  = 1 << 20 // bytes
+	hashAhead = 4       // parts
+)
+
+// hashBeside reads r to its end, and hashes in another goroutine what comes: opening a sealed file takes as long as hashing what is in it.
+// Errors are those of r.
+func hashBeside(r io.Reader) (Digest, error) {
+	full, empty := make(chan []byte, hashAhead), make(chan []byte, hashAhead)
+	for range hashAhead {
+		empty <- make([]byte, hashPart)
+	}
+	sum := make(chan Digest, 1)
+	go func() {
+		d := newDigester()
+		for part := range full {
+			_, _ = d.Write(part) // a hash never fails
+			empty <- part[:hashPart]
+		}
+		sum <- d.digest()
+	}()
+	var err error
+	for err == nil {
+		var n int
+		part := <-empty
+		n, err = r.Read(part)
+		full <- part[:n]
+	}
+	close(full)
+	d := <-sum
+	if err == io.EOF {
+		err = nil
+	}
+	return d, err
 }

@@ -134,9 +134,11 @@ func (s *Seal) Verify(r io.Reader) error {
 		}
 		o, err = open(src, []age.Identity{age.NewInjectedFileKeyIdentity(s.tap.key)}, s.Plain.Size)
 	}
-	if err == nil {
-		_, err = io.Copy(io.Discard, o)
+	if err != nil {
+		return err
 	}
+	o.HashElsewhere()
+	plain, err := hashBeside(o)
 	if err != nil {
 		return err
 	}
@@ -146,8 +148,8 @@ func (s *Seal) Verify(r io.Reader) error {
 	if got := sealed.digest(); got != s.Sealed {
 		return fmt.Errorf("%w: the sealed file differs: %s, want %s", ErrDamaged, got, s.Sealed)
 	}
-	if got := o.Plain(); got != s.Plain {
-		return fmt.Errorf("%w: the content differs: %s, want %s", ErrDamaged, got, s.Plain)
+	if plain != s.Plain {
+		return fmt.Errorf("%w: the content differs: %s, want %s", ErrDamaged, plain, s.Plain)
 	}
 	return nil
 }
