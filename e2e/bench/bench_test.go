@@ -2,6 +2,8 @@ package main
 
 import (
 	"math"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -200,5 +202,19 @@ func TestTheWatchCountsJobsThatEnded(t *testing.T) {
 	}
 	if w.done != 3 || w.ended != 4 || over != 1 || w.took < time.Second || w.trouble.String() != "level=ERROR msg=\"job failed\" err=x\n" {
 		t.Errorf("%d done of %d that ended, over %d times, after %v, trouble %q", w.done, w.ended, over, w.took, w.trouble.String())
+	}
+}
+
+func TestAFileIsHashed(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, []byte("abc"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var said, complained strings.Builder
+	if code := hashFile(t.Context(), []string{file}, nil, &said, &complained); code != 0 || said.String() != "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad\n" {
+		t.Errorf("exit %d, %s, %s", code, said.String(), complained.String())
+	}
+	if code := hashFile(t.Context(), []string{file + "x"}, nil, &said, &complained); code != 1 || complained.Len() == 0 {
+		t.Errorf("a file that is not there is hashed: exit %d", code)
 	}
 }

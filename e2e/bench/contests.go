@@ -84,22 +84,6 @@ func (s *scene) seal(dir string) string {
 	return fmt.Sprintf("%s -1 -T0 -q -c %s/snapshot.db | %s -R %s -o %s/sealed; rm %s/snapshot.db", s.zstd, dir, s.age, s.recipients, dir, dir)
 }
 
-// limits are what this machine takes to do the least to the same bytes: no backup can hash or compress them faster, no restore can write them faster.
-func (s *scene) limits() *contest {
-	one := func(name, does, script string) way {
-		return way{
-			name: name, does: does,
-			steps: func(p place) []*exec.Cmd { return []*exec.Cmd{shell(fmt.Sprintf(script, s.plain, p.dir))} },
-			keeps: func(p place) []string { return []string{p.dir} },
-		}
-	}
-	return &contest{name: machine, title: "the machine, with the plain snapshot", ways: []way{
-		one("cp", "a copy without reflink, durable", "cp --reflink=never %[1]s %[2]s/copy; sync %[2]s/copy %[2]s"),
-		one("sha256sum", "read and hashed by one CPU", "sha256sum %[1]s >/dev/null # %[2]s"),
-		one("zstd -1", "compressed on all CPUs, written nowhere", s.zstd+" -1 -T0 -q -c %[1]s >/dev/null # %[2]s"),
-	}}
-}
-
 // restores make members' directories from the sealed backup, against opening it with stock tools and one etcdutl run for each member.
 func (s *scene) restores() []*contest {
 	directory := "file://" + s.bucketDir

@@ -35,7 +35,9 @@ func (l limit) String() string {
 
 // reportLimits only tells: another machine may be another, and that is no failure of the benchmark.
 func reportLimits(out io.Writer, limits []limit) {
-	fmt.Fprintln(out, "\nLimits:")
+	if len(limits) > 0 {
+		fmt.Fprintln(out, "\nLimits:")
+	}
 	for _, l := range limits {
 		fmt.Fprintln(out, "-", l)
 	}

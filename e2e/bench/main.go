@@ -12,6 +12,8 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+
+	"github.com/lifeboat-dr/lifeboat/internal/child"
 )
 
 type options struct {
@@ -30,6 +32,9 @@ var parts = []string{backupDir, backupMinIO, machine, restoreThree, restoreOne, 
 func (o options) wants(part string) bool { return len(o.only) == 0 || slices.Contains(o.only, part) }
 
 func main() {
+	if code, ok := child.Dispatch(context.Background(), os.Args, map[string]child.Role{hashRole: hashFile}); ok {
+		os.Exit(code)
+	}
 	o := options{databases: []database{{mib: 256}, {mib: 2048}, {mib: 2048, half: true}, {mib: 6144}}}
 	flag.Func("size", "databases, as a `LIST` of MiB; -half after one that is to have half its pages free (default 256,2048,2048-half,6144)", func(text string) (err error) {
 		o.databases, err = parseDatabases(text)

@@ -98,8 +98,7 @@ func peaks(results []result) string {
 
 // reportMachine sets every job of Lifeboat against what this machine takes for the least that can be done with as many bytes.
 func reportMachine(out io.Writer, all []*outcome) {
-	fmt.Fprintln(out, "\nLifeboat against the machine's own limits in this run, as ratios of wall time (backups without what was only read-back):")
-	fmt.Fprint(out, "\n| database | job | / copy | / SHA-256 | / zstd -1 on all CPUs |\n|---|---|---|---|---|\n")
+	var table strings.Builder
 	for _, o := range all {
 		least := o.contest(machine)
 		if least == nil {
@@ -113,14 +112,18 @@ func reportMachine(out io.Writer, all []*outcome) {
 			for _, results := range least.results {
 				cells = append(cells, fmt.Sprintf("%.2f", middle(c.results[0], result.counted)/middle(results, result.counted)))
 			}
-			row(out, cells...)
+			row(&table, cells...)
 		}
+	}
+	if table.Len() > 0 {
+		fmt.Fprintln(out, "\nLifeboat against the machine's own limits in this run, as ratios of wall time (backups without what was only read-back):")
+		fmt.Fprint(out, "\n| database | job | / copy | / SHA-256 | / zstd -1 on all CPUs |\n|---|---|---|---|---|\n"+table.String())
 	}
 }
 
 // reportChildren tells what has no limit of its own: the child that inspects, by the number of keys, and how long the source sends.
 func reportChildren(out io.Writer, all []*outcome) {
-	fmt.Fprintln(out, "\nOf a backup to a directory:")
+	fmt.Fprintln(out)
 	for _, o := range all {
 		c := o.contest(backupDir)
 		if c == nil {
@@ -132,7 +135,7 @@ func reportChildren(out io.Writer, all []*outcome) {
 			highest.Add(r.Usage)
 		}
 		keys := float64(ours[0].keys) / 1e6
-		fmt.Fprintf(out, "- %s: the child that inspects takes %.1f MB at most for %.2f million keys, %.1f MB per million",
+		fmt.Fprintf(out, "- %s, backup to a directory: the child that inspects takes %.1f MB at most for %.2f million keys, %.1f MB per million",
 			o.database, float64(highest.Anon["inspect"])/1e6, keys, float64(highest.Anon["inspect"])/1e6/keys)
 		if save := middle(ours, func(r result) float64 { return r.save }); save > 0 {
 			fmt.Fprintf(out, "; the source sent for %.2f s, where a bare save took %.2f s in all", save, middle(c.results[bareSave], result.counted))
