@@ -4,79 +4,148 @@ import (
 	"fmt"
 	"os/exec"
 	"path/filepath"
+	"strings"
 )
 
-// backupContest is one sealed, verified and committed backup in a directory, against a bare save (which neither checks, compresses nor
-// encrypts) and against the pipeline of stock tools.
-func backupContest(p programs, s *source) *contest {
-	save := func(dir string) string {
-		return fmt.Sprintf("%s --endpoints %s snapshot save %s/snapshot.db >/dev/null", p.etcdctl, s.endpoint, dir)
-	}
-	return &contest{title: "backup", ways: []way{
-		{
-			name: "lifeboat backup",
-			does: "compressed (zstd -1), encrypted, durable; bbolt check, keys counted and HashKV computed in the plain file; " +
-				"the stored file read back, decrypted and compared; manifest",
-			steps: func(dir string) []*exec.Cmd { return []*exec.Cmd{s.backup(p, dir, dir)} },
-		},
-		{
-			name:  "etcdctl snapshot save",
-			does:  "plain and durable; nothing checked, compressed or encrypted",
-			steps: func(dir string) []*exec.Cmd { return []*exec.Cmd{shell(save(dir) + "; sync " + dir)} },
-		},
-		{
-			name: "etcdctl snapshot save && zstd | age",
-			does: "compressed (zstd -1 on all CPUs), encrypted, durable, the plain file removed; nothing checked or read back",
-			steps: func(dir string) []*exec.Cmd {
-				return []*exec.Cmd{shell(save(dir) + fmt.Sprintf("; %s -1 -T0 -q -c %s/snapshot.db | %s -R %s -o %s/sealed; rm %s/snapshot.db; sync %s/sealed %s",
-					p.zstd, dir, p.age, s.recipients, dir, dir, dir, dir))}
+// The contests of each database.
+const (
+	backupDir    = "backup-dir"
+	backupMinIO  = "backup-minio"
+	machine      = "machine"
+	restoreThree = "restore-three"
+	restoreOne   = "restore-one"
+	restoreMinIO = "restore-three-minio"
+)
+
+const (
+	doesBackup = "compressed (zstd -1), encrypted, durable; bbolt check, keys counted and HashKV computed in the plain file; " +
+		"the stored file read back, decrypted and compared; manifest"
+	doesPipeline = "compressed (zstd -1 on all CPUs), encrypted, durable, the plain file removed; nothing checked or read back"
+	doesRestore  = "from the sealed file: its digest compared, opened, SHA-256 compared; bbolt check, keys counted, HashKV computed before and after the edit, " +
+		"every member's file compared with it; revision bumped; durable"
+	doesEtcdutl = "from the sealed file: opened, SHA-256 compared by each run; revision bumped; durable"
+)
+
+// backups are taken into a directory, sealed, verified and committed, against a bare save (which neither checks, compresses nor encrypts) and the
+// pipeline of stock tools; and to MinIO, against that pipeline with a stock client.
+func (s *scene) backups() []*contest {
+	return []*contest{
+		{name: backupDir, title: "backup to a directory", ways: []way{
+			{
+				name: "lifeboat backup", does: doesBackup, ours: true, reports: true,
+				steps: func(p place) []*exec.Cmd { return []*exec.Cmd{s.backup(p.dir, "file://"+p.dir)} },
+				keeps: func(p place) []string { return []string{p.dir} },
 			},
+			{
+				name:  "etcdctl snapshot save",
+				does:  "plain and durable; nothing checked, compressed or encrypted",
+				steps: func(p place) []*exec.Cmd { return []*exec.Cmd{shell(s.save(p.dir) + "; sync " + p.dir)} },
+				keeps: func(p place) []string { return []string{p.dir + "/snapshot.db"} },
+			},
+			{
+				name: "etcdctl snapshot save && zstd \\| age", does: doesPipeline,
+				steps: func(p place) []*exec.Cmd {
+					return []*exec.Cmd{shell(s.save(p.dir) + "; " + s.seal(p.dir) + fmt.Sprintf("; sync %s/sealed %s", p.dir, p.dir))}
+				},
+				keeps: func(p place) []string { return []string{p.dir + "/sealed"} },
+			},
+		}},
+		{name: backupMinIO, title: "backup to MinIO", ways: []way{
+			{
+				name: "lifeboat backup", does: doesBackup, ours: true, reports: true,
+				steps: func(p place) []*exec.Cmd {
+					return []*exec.Cmd{s.store.with(s.backup(p.dir, s.store.SinkURL(p.bucket)))}
+				},
+			},
+			{
+				name: "etcdctl snapshot save && zstd \\| age && s5cmd cp", does: doesPipeline,
+				steps: func(p place) []*exec.Cmd {
+					upload := fmt.Sprintf("; %s --endpoint-url %s cp %s/sealed s3://%s/sealed >/dev/null", s.s5cmd, s.store.URL, p.dir, p.bucket)
+					return []*exec.Cmd{s.store.with(shell(s.save(p.dir) + "; " + s.seal(p.dir) + upload))}
+				},
+			},
+		}},
+	}
+}
+
+func (s *scene) backup(spool string, sinks ...string) *exec.Cmd {
+	args := []string{"backup", "-o", "json", "--endpoints", s.source.endpoint, "--recipients-file", s.recipients, "--spool-dir", spool}
+	for _, sink := range sinks {
+		args = append(args, "--sink", sink)
+	}
+	return exec.Command(s.lifeboat, args...)
+}
+
+func (s *scene) save(dir string) string {
+	return fmt.Sprintf("%s --endpoints %s snapshot save %s/snapshot.db >/dev/null", s.etcdctl, s.source.endpoint, dir)
+}
+
+func (s *scene) seal(dir string) string {
+	return fmt.Sprintf("%s -1 -T0 -q -c %s/snapshot.db | %s -R %s -o %s/sealed; rm %s/snapshot.db", s.zstd, dir, s.age, s.recipients, dir, dir)
+}
+
+// restores make members' directories from the sealed backup, against opening it with stock tools and one etcdutl run for each member.
+func (s *scene) restores() []*contest {
+	directory := "file://" + s.bucketDir
+	opened := func(p place) []*exec.Cmd { return []*exec.Cmd{s.open(s.sealed, p.dir)} }
+	downloaded := func(p place) []*exec.Cmd {
+		got := filepath.Join(p.dir, "sealed")
+		get := shell(fmt.Sprintf("%s --endpoint-url %s cp s3://%s/%s %s >/dev/null", s.s5cmd, s.store.URL, s.bucket, s.sealedKey, got))
+		return []*exec.Cmd{s.store.with(get), s.open(got, p.dir)}
+	}
+	return []*contest{
+		{name: restoreThree, title: "restore of three members", ways: []way{
+			s.restore(3, directory), s.etcdutlRuns(3, "age -d \\| zstd -d, then etcdutl snapshot restore × 3", opened),
+		}},
+		{name: restoreOne, title: "restore of one member", ways: []way{
+			s.restore(1, directory), s.etcdutlRuns(1, "age -d \\| zstd -d, then etcdutl snapshot restore", opened),
+		}},
+		{name: restoreMinIO, title: "restore of three members from MinIO", ways: []way{
+			s.restore(3, s.store.SinkURL(s.bucket)), s.etcdutlRuns(3, "s5cmd cp, age -d \\| zstd -d, then etcdutl snapshot restore × 3", downloaded),
+		}},
+	}
+}
+
+func (s *scene) restore(members int, sink string) way {
+	return way{
+		name: "lifeboat restore", does: doesRestore, ours: true,
+		steps: func(p place) []*exec.Cmd {
+			return []*exec.Cmd{s.store.with(exec.Command(s.lifeboat, "restore", "latest", "--sink", sink, "--identity", s.identity,
+				"--out", filepath.Join(p.dir, "out"), "--initial-cluster", initialCluster(members)))}
 		},
-	}}
+		keeps: func(p place) []string { return []string{filepath.Join(p.dir, "out")} },
+	}
 }
 
-func (s *source) backup(p programs, bucket, spool string) *exec.Cmd {
-	return exec.Command(p.lifeboat, "backup", "--endpoints", s.endpoint, "--recipients-file", s.recipients,
-		"--sink", "file://"+bucket, "--spool-dir", spool)
+func (s *scene) open(sealed, dir string) *exec.Cmd {
+	return shell(fmt.Sprintf("%s -d -i %s %s | %s -d -q -o %s/snapshot.db", s.age, s.identity, sealed, s.zstd, dir))
 }
 
-// restoreContest is three members' directories from the sealed backup, against opening it with stock tools and one etcdutl run for each member,
-// and against those three runs alone, on a snapshot that lies there opened.
-func restoreContest(p programs, s *source) *contest {
-	const cluster = "m1=http://127.0.0.1:12380,m2=http://127.0.0.1:22380,m3=http://127.0.0.1:32380"
-	etcdutl := func(dir, snapshot string) []*exec.Cmd {
-		var all []*exec.Cmd
-		for i, name := range []string{"m1", "m2", "m3"} {
-			all = append(all, exec.Command(p.etcdutl, "snapshot", "restore", snapshot, "--name", name, "--data-dir", filepath.Join(dir, name),
-				"--initial-cluster", cluster, "--initial-advertise-peer-urls", fmt.Sprintf("http://127.0.0.1:%d2380", i+1),
-				"--bump-revision", "1000000000", "--mark-compacted"))
+// etcdutlRuns makes each member by one run of etcdutl, on the snapshot that the first commands have opened.
+func (s *scene) etcdutlRuns(members int, name string, open func(p place) []*exec.Cmd) way {
+	folders := func(p place) (all []string) {
+		for i := range members {
+			all = append(all, fmt.Sprintf("%s/m%d", p.dir, i+1))
+		}
+		return all
+	}
+	return way{name: name, does: doesEtcdutl, keeps: folders, steps: func(p place) []*exec.Cmd {
+		all := open(p)
+		for i, folder := range folders(p) {
+			all = append(all, exec.Command(s.etcdutl, "snapshot", "restore", p.dir+"/snapshot.db", "--name", filepath.Base(folder), "--data-dir", folder,
+				"--initial-cluster", initialCluster(members), "--initial-advertise-peer-urls", peerURL(i), "--bump-revision", "1000000000", "--mark-compacted"))
 		}
 		// Members and nothing else: other files of this disk are not theirs to wait for.
-		return append(all, shell(fmt.Sprintf("find %s/m1 %s/m2 %s/m3 -exec sync {} +; sync %s", dir, dir, dir, dir)))
-	}
-	return &contest{title: "restore of three members", ways: []way{
-		{
-			name: "lifeboat restore",
-			does: "from the sealed file: its digest compared, opened, SHA-256 compared; bbolt check, keys counted, HashKV computed before and after the edit, " +
-				"every member's file compared with it; revision bumped; durable",
-			steps: func(dir string) []*exec.Cmd {
-				return []*exec.Cmd{exec.Command(p.lifeboat, "restore", "latest", "--sink", "file://"+s.bucket, "--identity", s.identity,
-					"--out", filepath.Join(dir, "out"), "--initial-cluster", cluster)}
-			},
-		},
-		{
-			name: "age -d | zstd -d, then etcdutl snapshot restore × 3",
-			does: "from the sealed file: opened, SHA-256 compared by each run; revision bumped; durable",
-			steps: func(dir string) []*exec.Cmd {
-				plain := filepath.Join(dir, "snapshot.db")
-				open := shell(fmt.Sprintf("%s -d -i %s %s | %s -d -q -o %s", p.age, s.identity, s.sealed, p.zstd, plain))
-				return append([]*exec.Cmd{open}, etcdutl(dir, plain)...)
-			},
-		},
-		{
-			name:  "etcdutl snapshot restore × 3",
-			does:  "from a plain snapshot that lies there already; SHA-256 compared by each run; revision bumped; durable",
-			steps: func(dir string) []*exec.Cmd { return etcdutl(dir, s.saved) },
-		},
+		return append(all, shell(fmt.Sprintf("find %s -exec sync {} +; sync %s", strings.Join(folders(p), " "), p.dir)))
 	}}
 }
+
+func initialCluster(members int) string {
+	var all []string
+	for i := range members {
+		all = append(all, fmt.Sprintf("m%d=%s", i+1, peerURL(i)))
+	}
+	return strings.Join(all, ",")
+}
+
+func peerURL(i int) string { return fmt.Sprintf("http://127.0.0.1:%d2380", i+1) }

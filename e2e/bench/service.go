@@ -17,6 +17,9 @@ import (
 	"time"
 )
 
+// idleService is one that waits.
+const idleService = "idle"
+
 const (
 	serviceClusters = 500
 	jobsPerCluster  = 4
@@ -40,7 +43,7 @@ func benchService(ctx context.Context, lifeboat, dir string) (i idle, err error)
 		return i, err
 	}
 	defer silent.Close()
-	config, err := writeService(lifeboat, dir, silent.Addr().String())
+	config, err := writeService(lifeboat, dir, idleClusters(silent.Addr().String()))
 	if err != nil {
 		return i, err
 	}
@@ -85,8 +88,23 @@ func benchService(ctx context.Context, lifeboat, dir string) (i idle, err error)
 	return i, i.memoryOf(cmd.Process.Pid)
 }
 
-// writeService makes a configuration whose jobs have no slot for weeks.
-func writeService(lifeboat, dir, etcd string) (config string, err error) {
+// idleClusters have jobs that have no slot for weeks, of an etcd that does not answer.
+func idleClusters(etcd string) (text string) {
+	now := time.Now()
+	for n := range serviceClusters {
+		text += fmt.Sprintf("- {name: c%03d, endpoints: [\"http://%s\"], sinks: [here], timezone: Europe/Berlin, jitter: 1h, schedule: %q, timeout: 100ms,", n, etcd, farFrom(now, 3))
+		text += fmt.Sprintf(" verify: {schedule: %q}, rehearse: {schedule: %q}, prune: {schedule: %q}, retention: {last: 3}}\n", farFrom(now, 4), farFrom(now, 5), farFrom(now, 6))
+	}
+	return text
+}
+
+// farFrom is a schedule with an hour of a day each month which is weeks away.
+func farFrom(now time.Time, hour int) string {
+	return fmt.Sprintf("0 %d %d * *", hour, now.UTC().AddDate(0, 0, 20).Day())
+}
+
+// writeService makes the configuration of a service that keeps the backups of these clusters in dir/service, with a key of their own.
+func writeService(lifeboat, dir, clusters string) (config string, err error) {
 	bucket, key := filepath.Join(dir, "service"), filepath.Join(dir, "service.key")
 	if err := os.Mkdir(bucket, 0o700); err != nil {
 		return "", err
@@ -94,34 +112,9 @@ func writeService(lifeboat, dir, etcd string) (config string, err error) {
 	if out, err := exec.Command(lifeboat, "key", "new", key).CombinedOutput(); err != nil {
 		return "", fmt.Errorf("key new: %w\n%s", err, out)
 	}
-	day := time.Now().UTC().AddDate(0, 0, 20).Day()
-	text := "clusters:\n"
-	for n := range serviceClusters {
-		text += fmt.Sprintf("- {name: c%03d, endpoints: [\"http://%s\"], sinks: [here], timezone: Europe/Berlin, jitter: 1h, schedule: \"0 3 %d * *\", timeout: 100ms,", n, etcd, day)
-		text += fmt.Sprintf(" verify: {schedule: \"0 4 %d * *\"}, rehearse: {schedule: \"0 5 %d * *\"}, prune: {schedule: \"0 6 %d * *\"}, retention: {last: 3}}\n", day, day, day)
-	}
-	text += fmt.Sprintf("sinks: {here: {url: \"file://%s\"}}\nencryption: {recipients-file: %s.pub, identity: [%s]}\n", bucket, key, key)
+	text := fmt.Sprintf("clusters:\n%ssinks: {here: {url: \"file://%s\"}}\nencryption: {recipients-file: %s.pub, identity: [%s]}\n", clusters, bucket, key, key)
 	config = filepath.Join(dir, "service.yaml")
 	return config, os.WriteFile(config, []byte(text), 0o600)
-}
-
-// cpuOf is the processor time that a process has taken.
-func cpuOf(pid int) (time.Duration, error) {
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return 0, err
-	}
-	_, after, _ := strings.Cut(string(stat), ") ")
-	fields := strings.Fields(after) // from the third on: utime and stime are the 14th and 15th, in ticks of a hundredth of a second
-	if len(fields) < 13 {
-		return 0, fmt.Errorf("/proc/%d/stat says %q", pid, stat)
-	}
-	user, err := strconv.Atoi(fields[11])
-	if err != nil {
-		return 0, err
-	}
-	system, err := strconv.Atoi(fields[12])
-	return time.Duration(user+system) * 10 * time.Millisecond, err
 }
 
 var statusLine = regexp.MustCompile(`(?m)^(VmRSS|VmHWM|Threads):\s+(\d+)`)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"time"
 
@@ -18,75 +17,77 @@ import (
 
 const (
 	keyBytes = 2500            // of the database for each key, about
-	patience = 2 * time.Minute // until the source serves
+	patience = 5 * time.Minute // until the source serves: it reads all of its database first
 )
 
-// source is the etcd that is backed up, and the keys that its backups are sealed with: X25519 for both sides, because the age of many
-// distributions knows no other.
+// source is an etcd that is backed up.
 type source struct {
-	endpoint              string
-	process               *member.Process
-	dbSize                int64
-	identity, recipients  string
-	bucket, sealed, saved string // for the restores: a directory sink, its sealed file, and the same as a plain snapshot
+	database
+	endpoint      string
+	spec          member.Spec
+	process       *member.Process
+	client        *clientv3.Client
+	dbSize, inUse int64 // bytes
 }
 
-func startSource(ctx context.Context, p programs, dir string, size int64) (*source, error) {
+// startSource starts an etcd below dir and fills it.
+func startSource(ctx context.Context, etcd, dir, name string, d database) (*source, error) {
 	ports, err := member.FreePorts(2)
 	if err != nil {
 		return nil, err
 	}
 	client, peer := fmt.Sprintf("http://127.0.0.1:%d", ports[0]), fmt.Sprintf("http://127.0.0.1:%d", ports[1])
-	s := &source{endpoint: client, identity: filepath.Join(dir, "age.key"), bucket: filepath.Join(dir, "bucket")}
-	s.recipients = s.identity + ".pub"
-	if err := os.Mkdir(s.bucket, 0o700); err != nil {
+	s := &source{database: d, endpoint: client, spec: member.Spec{
+		Binary: etcd, Name: name, DataDir: filepath.Join(dir, name), ClientURL: client, PeerURL: peer,
+		InitialCluster: map[string]string{name: peer}, Token: "bench", QuotaBytes: 16 << 30,
+		// Filling is not measured, and the log that etcd keeps in memory is not to take the memory of those who are.
+		Args: []string{"--unsafe-no-fsync", "--snapshot-count=1000"},
+	}}
+	if s.client, err = clientv3.New(clientv3.Config{Endpoints: []string{client}, Logger: zap.NewNop()}); err != nil {
 		return nil, err
 	}
-	if out, err := exec.Command(p.lifeboat, "key", "new", "--classic", s.identity).CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("making keys: %w\n%s", err, out)
-	}
-	s.process, err = member.Start(ctx, member.Spec{
-		Binary: p.etcd, Name: "source", DataDir: filepath.Join(dir, "source"), ClientURL: client, PeerURL: peer,
-		InitialCluster: map[string]string{"source": peer}, Token: "bench", QuotaBytes: 16 << 30, Args: []string{"--unsafe-no-fsync"},
-	})
-	if err != nil {
-		return nil, err
-	}
-	if err := s.fill(ctx, size); err != nil {
-		return nil, errors.Join(err, s.process.Stop())
+	if err := s.generate(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("the source %s: %w", name, err), s.stop())
 	}
 	return s, nil
 }
 
-// fill makes a database of about size bytes: records of this kind leave a third of its pages empty.
-func (s *source) fill(ctx context.Context, size int64) error {
-	c, err := clientv3.New(clientv3.Config{Endpoints: []string{s.endpoint}, Logger: zap.NewNop()})
+// generate makes the database. The etcd that is measured afterwards has been started on it, as it would be after an upgrade of its node: nothing is left of
+// what the filling took.
+func (s *source) generate(ctx context.Context) error {
+	if err := s.start(ctx); err != nil {
+		return err
+	}
+	stats, err := kubedata.Fill(ctx, s.client, kubedata.Options{
+		// Records of this kind leave a third of its pages empty.
+		Keys: int(s.mib << 20 / keyBytes), Bytes: s.mib << 20 * 2 / 3, Seed: 1, Leases: 1000,
+	})
 	if err != nil {
 		return err
 	}
-	defer c.Close()
-	if err := s.await(ctx, c); err != nil {
+	if s.half {
+		if err := s.halve(ctx, stats.Revision/2); err != nil {
+			return err
+		}
+	}
+	if err := s.process.Stop(); err != nil {
 		return err
 	}
-	fmt.Fprintf(os.Stderr, "bench: filling a database of %d MiB\n", size>>20)
-	if _, err := kubedata.Fill(ctx, c, kubedata.Options{Keys: int(size / keyBytes), Bytes: size * 2 / 3, Seed: 1, Leases: 1000}); err != nil {
+	if err := s.start(ctx); err != nil {
 		return err
 	}
-	status, err := c.Status(ctx, s.endpoint)
-	if err != nil {
-		return err
-	}
-	s.dbSize = status.DbSize
-	return nil
+	return s.look(ctx)
 }
 
-// await waits until the member serves.
-func (s *source) await(ctx context.Context, c *clientv3.Client) error {
+func (s *source) start(ctx context.Context) (err error) {
+	if s.process, err = member.Start(ctx, s.spec); err != nil {
+		return err
+	}
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	for {
 		try, stop := context.WithTimeout(ctx, 2*time.Second)
-		_, err := c.Get(try, "x")
+		_, err := s.client.Get(try, "x")
 		stop()
 		if err == nil {
 			return nil
@@ -95,25 +96,63 @@ func (s *source) await(ctx context.Context, c *clientv3.Client) error {
 		case <-s.process.Done():
 			return s.process.Err()
 		case <-ctx.Done():
-			return fmt.Errorf("the source does not serve: %w", err)
+			return fmt.Errorf("does not serve: %w", err)
 		case <-time.After(100 * time.Millisecond):
 		}
 	}
 }
 
-// prepare takes the backup that the restores begin from, and opens it for the way that begins from an opened snapshot.
-func (s *source) prepare(p programs, dir string) error {
-	if out, err := s.backup(p, s.bucket, dir).CombinedOutput(); err != nil {
-		return fmt.Errorf("lifeboat backup: %w\n%s", err, out)
+// halve deletes what was written until a revision, and its history. Records lie in the order of their revisions: what is oldest fills whole pages, and
+// these become free. Nothing is defragmented.
+func (s *source) halve(ctx context.Context, until int64) error {
+	const prefix = "/registry/"
+	end := clientv3.WithRange(clientv3.GetPrefixRangeEnd(prefix))
+	var head int64
+	for from := prefix; ; {
+		page, err := s.client.Get(ctx, from, end, clientv3.WithKeysOnly(), clientv3.WithLimit(10_000))
+		if err != nil {
+			return err
+		}
+		var deletes []clientv3.Op
+		for _, kv := range page.Kvs {
+			if kv.ModRevision <= until {
+				deletes = append(deletes, clientv3.OpDelete(string(kv.Key)))
+			}
+		}
+		for len(deletes) > 0 {
+			n := min(len(deletes), 128) // what etcd takes at once
+			done, err := s.client.Txn(ctx).Then(deletes[:n]...).Commit()
+			if err != nil {
+				return err
+			}
+			head, deletes = done.Header.Revision, deletes[n:]
+		}
+		if !page.More {
+			_, err := s.client.Compact(ctx, head, clientv3.WithCompactPhysical())
+			return err
+		}
+		from = string(page.Kvs[len(page.Kvs)-1].Key) + "\x00"
 	}
-	found, err := filepath.Glob(filepath.Join(s.bucket, "v1/*/snapshots/*.age"))
-	if err != nil || len(found) != 1 {
-		return fmt.Errorf("the bucket should hold one sealed file: %v %v", found, err)
+}
+
+// look asks how large the database has become, and whether it is as it should be.
+func (s *source) look(ctx context.Context) error {
+	status, err := s.client.Status(ctx, s.endpoint)
+	if err != nil {
+		return err
 	}
-	s.sealed, s.saved = found[0], filepath.Join(dir, "saved.db")
-	open := shell(fmt.Sprintf("%s -d -i %s %s | %s -d -q -o %s", p.age, s.identity, s.sealed, p.zstd, s.saved))
-	if out, err := open.CombinedOutput(); err != nil {
-		return fmt.Errorf("opening the backup with stock tools: %w\n%s", err, out)
+	s.dbSize, s.inUse = status.DbSize, status.DbSizeInUse
+	if used := float64(s.inUse) / float64(s.dbSize); s.half && (used < 0.4 || used > 0.6) || !s.half && used < 0.9 {
+		return fmt.Errorf("of its %d bytes %d are in use, which is not what was asked for", s.dbSize, s.inUse)
 	}
 	return nil
+}
+
+// stop ends it and removes what it has written.
+func (s *source) stop() error {
+	err := s.client.Close()
+	if s.process != nil {
+		err = errors.Join(err, s.process.Stop())
+	}
+	return errors.Join(err, os.RemoveAll(s.spec.DataDir))
 }

@@ -31,16 +31,23 @@ type S3 struct {
 // newS3 finds a port, makes up keys and writes them down. What the server writes goes below dir.
 func newS3(t testing.TB, name, host, dir string) *S3 {
 	t.Helper()
-	ports := FreePorts(t, 1)
-	s := &S3{
-		Name:      name,
-		URL:       fmt.Sprintf("http://%s:%d", host, ports[0]),
-		AccessKey: "lab-" + rand.Text()[:12],
-		SecretKey: rand.Text(),
-		Dir:       filepath.Join(dir, "data"),
+	s, err := makeS3(name, host, FreePorts(t, 1)[0], dir)
+	if err != nil {
+		t.Fatal(err)
 	}
-	s.CredentialsFile = WriteCredentials(t, filepath.Join(dir, "credentials"), s.AccessKey, s.SecretKey, "")
 	return s
+}
+
+func makeS3(name, host string, port int, dir string) (*S3, error) {
+	s := &S3{
+		Name:            name,
+		URL:             fmt.Sprintf("http://%s:%d", host, port),
+		AccessKey:       "lab-" + rand.Text()[:12],
+		SecretKey:       rand.Text(),
+		Dir:             filepath.Join(dir, "data"),
+		CredentialsFile: filepath.Join(dir, "credentials"),
+	}
+	return s, writeCredentials(s.CredentialsFile, s.AccessKey, s.SecretKey, "")
 }
 
 func (s *S3) address() string { return strings.TrimPrefix(s.URL, "http://") }
@@ -49,24 +56,30 @@ func (s *S3) address() string { return strings.TrimPrefix(s.URL, "http://") }
 // should, and returns its name. The session token may be empty.
 func WriteCredentials(t testing.TB, file, access, secret, session string) string {
 	t.Helper()
-	text := fmt.Sprintf("[default]\naws_access_key_id = %s\naws_secret_access_key = %s\n", access, secret)
-	if session != "" {
-		text += "aws_session_token = " + session + "\n"
-	}
-	if err := os.WriteFile(file+".new", []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Rename(file+".new", file); err != nil {
+	if err := writeCredentials(file, access, secret, session); err != nil {
 		t.Fatal(err)
 	}
 	return file
 }
 
+func writeCredentials(file, access, secret, session string) error {
+	text := fmt.Sprintf("[default]\naws_access_key_id = %s\naws_secret_access_key = %s\n", access, secret)
+	if session != "" {
+		text += "aws_session_token = " + session + "\n"
+	}
+	if err := os.WriteFile(file+".new", []byte(text), 0o600); err != nil {
+		return err
+	}
+	return os.Rename(file+".new", file)
+}
+
 // serve starts the server and returns when the path answers with the status.
 func (s *S3) serve(t testing.TB, cmd *exec.Cmd, path string, status int) {
 	t.Helper()
-	serve(t, s.Name, cmd, filepath.Join(filepath.Dir(s.Dir), "server.log"), s.URL+path, status)
+	serve(t, s.Name, cmd, s.logFile(), s.URL+path, status)
 }
+
+func (s *S3) logFile() string { return filepath.Join(filepath.Dir(s.Dir), "server.log") }
 
 // Client returns a client with the server's root credentials.
 func (s *S3) Client() *s3.Client {

@@ -28,6 +28,9 @@ const Debian = "debian"
 // Kube names the module of Kubernetes' servers and kubectl, which are for tests with the build tag node only: they take minutes to build.
 const Kube = "kube"
 
+// S5cmd names the module of an S3 client that only the benchmark runs.
+const S5cmd = "s5cmd"
+
 // Root finds the repository's folder from the working directory, which for a test is its package's.
 func Root() (string, error) {
 	dir, err := os.Getwd()

@@ -48,7 +48,7 @@ func TestEveryServerIsThere(t *testing.T) {
 		have[tool[0]+" "+tool[1]] = true
 	}
 	for _, want := range []string{
-		"etcd-3.5 etcd", "etcd-3.6 etcdutl", "etcd-3.7 etcdctl", "minio minio", "versitygw versitygw", "age age", "lint gofumpt", "helm helm", "kube kube-apiserver", "kube kubelet",
+		"etcd-3.5 etcd", "etcd-3.6 etcdutl", "etcd-3.7 etcdctl", "minio minio", "versitygw versitygw", "age age", "lint gofumpt", "helm helm", "kube kube-apiserver", "kube kubelet", "s5cmd s5cmd",
 	} {
 		if !have[want] {
 			t.Errorf("%s is not among %v", want, all)

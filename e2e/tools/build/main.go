@@ -1,5 +1,5 @@
 // Command build builds the servers and tools that the tests run, so that no test has to wait for one: those of the modules that
-// are named, or else all but kube, which takes minutes and is for make test-node only.
+// are named, or else all that make test runs: kube takes minutes and is for make test-node only, s5cmd for make bench.
 package main
 
 import (
@@ -24,7 +24,7 @@ func run(modules []string) error {
 		return err
 	}
 	for _, tool := range all {
-		if named := slices.Contains(modules, tool[0]); len(modules) > 0 && !named || len(modules) == 0 && tool[0] == tools.Kube {
+		if named := slices.Contains(modules, tool[0]); len(modules) > 0 && !named || len(modules) == 0 && slices.Contains([]string{tools.Kube, tools.S5cmd}, tool[0]) {
 			continue
 		}
 		start := time.Now()

@@ -1,0 +1,108 @@
+package main
+
+import (
+	"fmt"
+	"io"
+)
+
+// Where a contest's rivals stand among its ways.
+const (
+	bareSave = 1 // of backupDir
+	firstOne = 1 // of the others: the pipeline of stock tools
+)
+
+// countsFrom is the size in MiB from which ratios are promised. Of smaller databases they are mostly what a process costs that starts.
+const countsFrom = 2048
+
+// A limit is what the project promises of a figure.
+type limit struct {
+	what           string
+	most, measured float64
+	unit           string
+	apart          bool // told, but nothing is promised of it
+}
+
+func (l limit) String() string {
+	verdict := "ok"
+	switch {
+	case l.apart:
+		verdict = fmt.Sprintf("not promised below %d MiB", countsFrom)
+	case !(l.measured <= l.most): // not a number is not kept either
+		verdict = "MISSED"
+	}
+	return fmt.Sprintf("%s: limit %.4g%s, measured %.4g%s: %s", l.what, l.most, l.unit, l.measured, l.unit, verdict)
+}
+
+// reportLimits only tells: another machine may be another, and that is no failure of the benchmark.
+func reportLimits(out io.Writer, limits []limit) {
+	if len(limits) > 0 {
+		fmt.Fprintln(out, "\nLimits:")
+	}
+	for _, l := range limits {
+		fmt.Fprintln(out, "-", l)
+	}
+}
+
+// checkDatabases holds every database to the limits that its contests can tell of, and the plain ones to how figures may grow.
+func checkDatabases(all []*outcome) (limits []limit) {
+	for _, o := range all {
+		for _, r := range []struct {
+			contest string
+			rival   int
+			most    float64
+		}{{backupDir, bareSave, 1.25}, {backupMinIO, firstOne, 0.9}, {restoreThree, firstOne, 0.4}, {restoreOne, firstOne, 0.8}} {
+			if c := o.contest(r.contest); c != nil {
+				limits = append(limits, limit{
+					what: fmt.Sprintf("%s, %s / %s", o.database, c.title, c.ways[r.rival].name), most: r.most, apart: o.mib < countsFrom,
+					measured: middle(c.results[0], result.counted) / middle(c.results[r.rival], result.counted),
+				})
+			}
+		}
+		for _, c := range o.contests {
+			if c.ways[0].ours {
+				limits = append(limits, limit{what: fmt.Sprintf("%s, %s, memory of main", o.database, c.title), most: 150, measured: c.mainPeak(), unit: " MB"})
+			}
+		}
+	}
+	return append(limits, checkGrowth(all)...)
+}
+
+// checkGrowth compares the largest of the databases without free pages with the smallest, for memory, and with the next one, for the cost per GiB.
+func checkGrowth(all []*outcome) (limits []limit) {
+	var plain []*outcome // as they were asked for: small ones first
+	for _, o := range all {
+		if !o.half {
+			plain = append(plain, o)
+		}
+	}
+	if len(plain) < 2 {
+		return nil
+	}
+	first, before, last := plain[0], plain[len(plain)-2], plain[len(plain)-1]
+	for _, c := range last.contests {
+		if small := first.contest(c.name); c.ways[0].ours && small != nil {
+			limits = append(limits, limit{
+				what: fmt.Sprintf("%s, growth of main's memory from %s to %s", c.title, first.database, last.database), most: 10, unit: " MB",
+				measured: c.mainPeak() - small.mainPeak(),
+			})
+		}
+	}
+	for _, name := range []string{backupDir, backupMinIO, restoreThree} {
+		smaller, larger := before.contest(name), last.contest(name)
+		if smaller != nil && larger != nil {
+			limits = append(limits, limit{
+				what: fmt.Sprintf("%s, cost per GiB at %s / at %s", larger.title, last.database, before.database), most: 1.15, apart: before.mib < countsFrom,
+				measured: middle(larger.results[0], result.counted) / gib(last.dbSize) / (middle(smaller.results[0], result.counted) / gib(before.dbSize)),
+			})
+		}
+	}
+	return limits
+}
+
+// mainPeak is the highest anonymous memory of Lifeboat's streaming process over all runs, in MB.
+func (c *contest) mainPeak() (mb float64) {
+	for _, r := range c.results[0] {
+		mb = max(mb, float64(r.Anon["main"])/1e6)
+	}
+	return mb
+}
