@@ -108,7 +108,7 @@ func compress(dst io.Writer, src io.Reader) (Digest, error) {
 	if _, elsewhere := src.(HashedElsewhere); elsewhere {
 		plain.hash = nil
 	}
-	if _, err := io.CopyBuffer(struct{ io.Writer }{io.MultiWriter(plain, z)}, src, make([]byte, 256<<10)); err != nil {
+	if _, err := z.ReadFrom(io.TeeReader(src, plain)); err != nil {
 		z.Reset(nil) // waits for what is still being written, and does not finish the frame
 		return Digest{}, err
 	}
