@@ -120,13 +120,14 @@ func readKeys(tx *bbolt.Tx, o InspectOptions, info *Info) error {
 		live.prefixes = prefixes{}
 	}
 	later := newKeySet() // keys with a record above the hash's revision: older ones are not live, whatever the keeper says
+	above := false
 	err := newestFirst(tx, func(r record) error {
 		info.Records++
 		newest := false
 		if r.main > point.Revision {
-			newest = later.add(r.key)
+			newest, above = later.add(r.key), true
 		} else {
-			newest = k.see(r) && !later.has(r.key)
+			newest = k.see(r) && !(above && later.has(r.key))
 		}
 		if newest && !r.tombstone && !r.bump() {
 			live.see(r)

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
-	"hash/maphash"
 
 	"go.etcd.io/bbolt"
 )
@@ -67,7 +66,7 @@ func checkPoint(tx *bbolt.Tx, rev, compactRev int64) error {
 type keeper struct {
 	rev, compactRev int64
 
-	seen keySet
+	seen *keySet
 	bits []uint64 // of the records up to compactRev, the newest first
 	old  int      // how many of them there are
 	any  bool     // something is kept, wherever
@@ -124,28 +123,4 @@ func (k *keeper) hash(tx *bbolt.Tx) (uint32, error) {
 		crc = crc32.Update(crc, table, r.entry)
 	}
 	return crc, nil
-}
-
-// A keySet remembers keys by 128 bits of keyed hash instead of by their text. A chance collision needs some 2^64 keys, and a chosen
-// one the random seeds.
-type keySet struct {
-	seeds [2]maphash.Seed
-	keys  map[[2]uint64]struct{}
-}
-
-func newKeySet() keySet {
-	return keySet{seeds: [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()}, keys: map[[2]uint64]struct{}{}}
-}
-
-// add tells whether the key is new.
-func (s keySet) add(key []byte) bool {
-	h := [2]uint64{maphash.Bytes(s.seeds[0], key), maphash.Bytes(s.seeds[1], key)}
-	before := len(s.keys)
-	s.keys[h] = struct{}{}
-	return len(s.keys) > before
-}
-
-func (s keySet) has(key []byte) bool {
-	_, ok := s.keys[[2]uint64{maphash.Bytes(s.seeds[0], key), maphash.Bytes(s.seeds[1], key)}]
-	return ok
 }
