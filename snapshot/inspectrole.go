@@ -80,7 +80,7 @@ func inspect(o InspectOptions, inTurn bool, answers chan<- verdict) (*Info, erro
 	if err != nil {
 		return nil, err
 	}
-	// Not closed: the process ends with the answer, and closing waits for transactions that may never end.
+	// Neither it nor the check's transaction is closed: the process ends with the answer, and they may be in use for ever.
 	info := &Info{}
 	contents := make(chan error, 1)
 	read := func() {
@@ -95,7 +95,10 @@ func inspect(o InspectOptions, inTurn bool, answers chan<- verdict) (*Info, erro
 		go read()
 	}
 	stop := guardMemory(baseMemory+size/int64(db.Info().PageSize)*memoryPerPage, answers)
-	err = db.View(func(tx *bbolt.Tx) error { return checkPages(tx, info) })
+	tx, err := db.Begin(false)
+	if err == nil {
+		err = checkPages(tx, info) // which goes on using tx behind the first fault
+	}
 	stop()
 	if err != nil {
 		return nil, err
