@@ -105,7 +105,7 @@ func readAlarms(tx *bbolt.Tx, info *Info) error {
 	})
 }
 
-// readKeys goes through all records, the newest first and then once more for the hash.
+// readKeys goes through all records, the newest first.
 func readKeys(tx *bbolt.Tx, o InspectOptions, info *Info) error {
 	point := HashPoint{info.Revision, info.CompactRevision}
 	if o.HashAt != nil {
@@ -115,6 +115,7 @@ func readKeys(tx *bbolt.Tx, o InspectOptions, info *Info) error {
 		return err
 	}
 	k := newKeeper(point.Revision, point.CompactRevision)
+	defer k.end()
 	live := liveKeys{info: info, encryption: encryptionKeys{}}
 	if o.Prefixes {
 		live.prefixes = prefixes{}
@@ -138,9 +139,8 @@ func readKeys(tx *bbolt.Tx, o InspectOptions, info *Info) error {
 		return err
 	}
 	info.EncryptionProviders, info.Prefixes = live.encryption.list(), live.prefixes
-	crc, err := k.hash(tx)
-	info.Hash = Hash{crc, point.Revision, point.CompactRevision}
-	return err
+	info.Hash = Hash{k.hash(tx), point.Revision, point.CompactRevision}
+	return nil
 }
 
 // liveKeys looks at each live key once.
