@@ -75,6 +75,11 @@ func clone(ctx context.Context, dst, src *os.File, l layout, moved func(n int64)
 	if err := dst.Truncate(l.Size); err != nil {
 		return err
 	}
+	for _, s := range l.filled() {
+		if err := reserve(dst, s); err != nil {
+			return err
+		}
+	}
 	return l.steps(ctx, func(s span) error {
 		if err := copyRange(dst, src, s); err != nil {
 			return err

@@ -62,12 +62,12 @@ type editor struct {
 	in     io.WriteCloser
 	out    *bufio.Reader
 	stderr bytes.Buffer
-	before layout
+	before layout // if it was to look
 }
 
-// startEditor opens db in a process of its own and learns which of its pages are dead.
-func startEditor(ctx context.Context, db *os.File) (*editor, error) {
-	e := &editor{cmd: child.Command(ctx, EditRole, strconv.Itoa(minGap))}
+// startEditor starts a process of its own for db. With look, it opens the file at once and tells which of its pages are dead.
+func startEditor(ctx context.Context, db *os.File, look bool) (*editor, error) {
+	e := &editor{cmd: child.Command(ctx, EditRole, strconv.Itoa(minGap), strconv.FormatBool(look))}
 	e.cmd.ExtraFiles = []*os.File{db}
 	e.cmd.Stderr = &e.stderr
 	var err error
@@ -81,6 +81,9 @@ func startEditor(ctx context.Context, db *os.File) (*editor, error) {
 	e.out = bufio.NewReader(out)
 	if err := e.cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start the editing process: %w", err)
+	}
+	if !look {
+		return e, nil
 	}
 	if err := e.hear(&e.before); err != nil {
 		return nil, e.failed(ctx, err)

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"go.etcd.io/bbolt"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/lifeboat-dr/lifeboat/snapshot"
 )
@@ -35,36 +36,39 @@ const (
 	finishedCompact  = "finishedCompactRev"
 )
 
-// EditMain is the child.Role that changes a database file, given as descriptor 3. It tells the layout of the file, reads its
-// order from stdin, makes the changes, and tells what came of them. It does not sync: its parent does, once for all
-// members.
+// EditMain is the child.Role that changes a database file, given as descriptor 3. It tells the layout of the file if that is
+// asked for, reads its order from stdin, makes the changes, and tells what came of them. It does not sync: its parent does,
+// once for all members.
 func EditMain(_ context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	gap := int64(0)
-	if len(args) == 1 {
+	gap, look := int64(0), false
+	if len(args) == 2 {
 		gap, _ = strconv.ParseInt(args[0], 10, 64) // 0 is caught below
+		look = args[1] == strconv.FormatBool(true)
 	}
 	if gap <= 0 {
 		fmt.Fprintln(stderr, "lifeboat: error: the editing process is started by lifeboat itself")
 		return editRefused
 	}
-	if err := editFile(os.NewFile(editPlace, "db"), gap, bufio.NewReader(stdin), json.NewEncoder(stdout)); err != nil {
+	if err := editFile(os.NewFile(editPlace, "db"), gap, look, bufio.NewReader(stdin), json.NewEncoder(stdout)); err != nil {
 		fmt.Fprintln(stderr, err)
 		return editRefused
 	}
 	return 0
 }
 
-func editFile(f *os.File, gap int64, in *bufio.Reader, out *json.Encoder) error {
-	err := withDatabase(f, true, func(_ *bbolt.DB, pages *pageMap) error { return out.Encode(pages.layout(gap)) })
-	if err != nil {
-		return err
+func editFile(f *os.File, gap int64, look bool, in *bufio.Reader, out *json.Encoder) error {
+	if look {
+		err := withDatabase(f, true, func(_ *bbolt.DB, pages *pageMap) error { return out.Encode(pages.layout(gap)) })
+		if err != nil {
+			return err
+		}
 	}
 	var o order
 	if err := readLine(in, &o); err != nil {
 		return fmt.Errorf("wait for the order: %w", err)
 	}
 	done := &edited{}
-	err = withDatabase(f, false, func(db *bbolt.DB, pages *pageMap) (err error) {
+	err := withDatabase(f, false, func(db *bbolt.DB, pages *pageMap) (err error) {
 		done, err = o.carryOut(db, pages, gap)
 		return err
 	})
@@ -102,17 +106,20 @@ func withDatabase(f *os.File, readOnly bool, do func(db *bbolt.DB, pages *pageMa
 	return do(db, pages)
 }
 
-// carryOut makes the changes in two commits: HashKV can only be computed between them.
+// carryOut makes the changes in two commits: HashKV can only be computed between them. The pages are looked at on another core.
 func (o order) carryOut(db *bbolt.DB, pages *pageMap, gap int64) (*edited, error) {
 	done := &edited{}
 	err := db.Update(func(tx *bbolt.Tx) error { return change(tx, o) })
 	if err != nil {
 		return nil, err
 	}
-	if done.Hash, err = checkHash(db, o); err != nil {
-		return nil, err
-	}
-	if err := pages.look(); err != nil {
+	var between errgroup.Group
+	between.Go(pages.look)
+	between.Go(func() (err error) {
+		done.Hash, err = checkHash(db, o)
+		return err
+	})
+	if err := between.Wait(); err != nil {
 		return nil, err
 	}
 	if o.Bump > 0 {

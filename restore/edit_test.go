@@ -189,7 +189,7 @@ func TestAnEditThatGoesWrongEndsTheRestore(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			e, err := startEditor(t.Context(), open(t, change))
+			e, err := startEditor(t.Context(), open(t, change), true)
 			if err == nil {
 				defer e.stop()
 				_, err = e.apply(t.Context(), order{Newest: 1})
@@ -211,7 +211,7 @@ func TestAnEditThatGoesWrongEndsTheRestore(t *testing.T) {
 	} {
 		t.Run("order "+says, func(t *testing.T) {
 			t.Parallel()
-			e, err := startEditor(t.Context(), open(t, func(b []byte) []byte { return b }))
+			e, err := startEditor(t.Context(), open(t, func(b []byte) []byte { return b }), true)
 			if err != nil {
 				t.Fatal(err)
 			}

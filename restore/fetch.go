@@ -2,11 +2,8 @@ package restore
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"slices"
@@ -110,33 +107,13 @@ func fetchFrom(ctx context.Context, dst *os.File, e *catalog.Entry, s catalog.Na
 	if err := dst.Truncate(0); err != nil {
 		return err
 	}
-	body, err := s.Open(ctx, want.Key, 0)
+	d := &download{sink: s.Sink, key: want.Key, size: want.Size, dst: dst, how: ordinaryHaste(), moved: moved}
+	sum, err := d.run(ctx)
 	if err != nil {
 		return err
 	}
-	defer body.Close()
-	h := sha256.New()
-	to := io.MultiWriter(io.NewOffsetWriter(dst, 0), h, progress(moved))
-	n, err := io.CopyBuffer(to, io.LimitReader(struct{ io.Reader }{body}, want.Size+1), make([]byte, 1<<20))
-	if err != nil {
-		return err
-	}
-	sum := hex.EncodeToString(h.Sum(nil))
-	switch {
-	case n > want.Size:
-		return fmt.Errorf("%w: %s is longer than the %d bytes that were stored", catalog.ErrDamaged, want.Key, want.Size)
-	case n < want.Size:
-		return fmt.Errorf("%w: %s has %d of %d bytes", catalog.ErrDamaged, want.Key, n, want.Size)
-	case sum != want.SHA256:
+	if sum != want.SHA256 {
 		return fmt.Errorf("%w: %s has the SHA-256 %s instead of %s", catalog.ErrDamaged, want.Key, sum, want.SHA256)
 	}
 	return nil
-}
-
-// progress counts what is written to it.
-type progress func(n int64)
-
-func (p progress) Write(b []byte) (int, error) {
-	p(int64(len(b)))
-	return len(b), nil
 }

@@ -32,7 +32,10 @@ func (r *runner) edit(ctx context.Context) error {
 	r.result.Hash = snapshot.Hash{Hash: done.Hash, Revision: src.Hash.Revision, CompactRevision: src.Hash.CompactRevision}
 	r.result.Revision, r.result.Bytes = done.Newest, done.Size
 	r.layout = done.layout
-	return nil
+	if r.copies == nil {
+		return nil
+	}
+	return r.copies.Wait()
 }
 
 // order is what makes a database one of the new cluster.

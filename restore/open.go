@@ -16,7 +16,7 @@ import (
 const (
 	// pourPart and pourAhead bound the memory between reading the plain bytes and writing them.
 	pourPart  = 1 << 20
-	pourAhead = 4
+	pourAhead = 12
 )
 
 // poured is what became of a stream of plain bytes.
@@ -33,27 +33,27 @@ type part struct {
 }
 
 // pour writes src into dst, and hashes it on the way. One goroutine reads, which for a backup means to decrypt and to
-// decompress, and writes, while this one hashes, which without the processor's help takes the longest. An error from src
-// is returned as it is.
+// decompress, one writes, and this one hashes: each of them takes about as long. An error from src is returned as it is.
 func pour(ctx context.Context, dst *os.File, src io.Reader, moved func(n int64)) (*poured, error) {
-	full, empty := make(chan part, pourAhead), make(chan []byte, pourAhead)
+	empty, full, written := make(chan []byte, pourAhead), make(chan part, pourAhead), make(chan part, pourAhead)
 	for range pourAhead {
 		empty <- make([]byte, pourPart)
 	}
 	done := make(chan struct{})
 	defer func() {
 		close(done)
-		for range full { // until the other one is done with src and dst
+		for range written { // until the others are done with src and dst
 		}
 	}()
-	go transfer(dst, src, full, empty, done)
+	go draw(src, empty, full, done)
+	go spill(dst, full, written)
 	t := &trailer{h: sha256.New()}
 	out := &poured{}
 	for {
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
 		}
-		p := <-full
+		p := <-written
 		t.write(p.data)
 		out.size += int64(len(p.data))
 		moved(int64(len(p.data)))
@@ -69,10 +69,10 @@ func pour(ctx context.Context, dst *os.File, src io.Reader, moved func(n int64))
 	return out, nil
 }
 
-// transfer fills empty buffers from src, and writes them to dst, until src ends or nobody wants more.
-func transfer(dst *os.File, src io.Reader, full chan<- part, empty <-chan []byte, done <-chan struct{}) {
+// draw fills empty buffers from src until it ends, or nobody wants more. There are never more buffers than full has room for.
+func draw(src io.Reader, empty <-chan []byte, full chan<- part, done <-chan struct{}) {
 	defer close(full)
-	for off := int64(0); ; {
+	for {
 		var buf []byte
 		select {
 		case buf = <-empty:
@@ -80,19 +80,28 @@ func transfer(dst *os.File, src io.Reader, full chan<- part, empty <-chan []byte
 			return
 		}
 		n, err := fill(src, buf)
-		if _, bad := dst.WriteAt(buf[:n], off); bad != nil {
-			err = bad
-		}
-		startWriteback(dst, span{off, int64(n)})
-		off += int64(n)
-		select {
-		case full <- part{buf[:n], err}:
-		case <-done:
-			return
-		}
+		full <- part{buf[:n], err}
 		if err != nil {
 			return
 		}
+	}
+}
+
+// spill writes what comes to dst, and passes it on. After a failure it only passes on.
+func spill(dst *os.File, full <-chan part, written chan<- part) {
+	defer close(written)
+	var bad error
+	off := int64(0)
+	for p := range full {
+		if bad == nil {
+			_, bad = dst.WriteAt(p.data, off)
+			startWriteback(dst, span{off, int64(len(p.data))})
+			off += int64(len(p.data))
+		}
+		if bad != nil {
+			p.err = bad
+		}
+		written <- p
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"filippo.io/age"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/lifeboat-dr/lifeboat/catalog"
 	"github.com/lifeboat-dr/lifeboat/crypto"
@@ -28,8 +29,8 @@ type Step string
 const (
 	StepFetch   Step = "fetch"   // the sealed object, and its digest
 	StepOpen    Step = "open"    // decrypt, decompress, digest of the plain bytes
-	StepInspect Step = "inspect" // structure, revision and HashKV of what came, while the other members' files are written
-	StepEdit    Step = "edit"    // membership, alarms, HashKV of what was written, bump
+	StepInspect Step = "inspect" // structure, revision and HashKV of what came; the other members' files are begun
+	StepEdit    Step = "edit"    // membership, alarms, HashKV of what was written, bump; the other members' files are there
 	StepSync    Step = "sync"    // every member's file equal to the edited one, and on the disk
 	StepFinish  Step = "finish"  // write-ahead logs, rename
 )
@@ -127,9 +128,10 @@ type runner struct {
 	cluster   *cluster
 	stage     *stage
 	editor    *editor
-	files     []*os.File // the database of each target; the first is edited, the others are its clones
-	layout    layout     // of the first
-	stop      func()     // ends the editing process; nil before it was started
+	files     []*os.File      // the database of each target; the first is edited, the others are its clones
+	layout    layout          // of the first, once it is edited
+	stop      func()          // ends the editing process and the copying; nil before they were started
+	copies    *errgroup.Group // fill the clones; nil if nothing is to be copied
 	unlocking *Unlocking
 	key       *crypto.FileKey // nil if it is not encrypted, or not found before the fetch
 	shared    bool            // clones can share the blocks of the first
@@ -212,6 +214,9 @@ func (r *runner) close() error {
 	}
 	if r.editor != nil {
 		r.editor.stop()
+	}
+	if r.copies != nil {
+		_ = r.copies.Wait() // told by edit, or of no interest any more
 	}
 	for _, f := range r.files {
 		_ = f.Close() // synced before, or about to be removed

@@ -84,6 +84,9 @@ func (r *runner) unseal(ctx context.Context, in io.ReadSeeker) (*crypto.Opened, 
 // pour writes the plain bytes into the first file and compares what they are with what they should be.
 func (r *runner) pour(ctx context.Context, in io.Reader) error {
 	src := &r.plan.Source
+	if err := reserve(r.files[0], span{0, src.Size}); err != nil {
+		return err
+	}
 	got, err := pour(ctx, r.files[0], io.LimitReader(in, src.Size+1), r.advance)
 	if err != nil {
 		return fmt.Errorf("open %s: %w", src.name(), err)
@@ -110,8 +113,8 @@ func (r *runner) pour(ctx context.Context, in io.Reader) error {
 	return r.files[0].Truncate(src.Size - trailerSize)
 }
 
-// inspect has the database looked at, while it is copied for the other members: nothing of it will be changed in place, and
-// should it turn out to be bad, the copies go as they came.
+// inspect has the database looked at. Meanwhile the editing process starts, and the copying for the other members, which goes on
+// until the edit is done: should the database turn out to be bad, the copies go as they came.
 func (r *runner) inspect(ctx context.Context) error {
 	src := &r.plan.Source
 	editing, stop := context.WithCancelCause(ctx)
@@ -124,11 +127,11 @@ func (r *runner) inspect(ctx context.Context) error {
 		}
 		inspected <- err
 	}()
-	copied := r.copyAll(editing)
+	started := r.startCopies(editing)
 	// The inspection knows better what is wrong with a file than a process that dies of it.
 	err := <-inspected
 	if err == nil {
-		err = copied
+		err = started
 	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", src.name(), err)
@@ -136,21 +139,21 @@ func (r *runner) inspect(ctx context.Context) error {
 	return r.compare(r.result.Info)
 }
 
-// copyAll starts the editing process, and makes copies of the file for the other members without the parts that are dead.
-func (r *runner) copyAll(ctx context.Context) (err error) {
-	if r.editor, err = startEditor(ctx, r.files[0]); err != nil {
+// startCopies starts the editing process, and has copies made of the file for the other members without the parts that are dead.
+// The edit may change a page while it is copied: settle makes all of them equal to the edited file.
+func (r *runner) startCopies(ctx context.Context) (err error) {
+	copying := len(r.files) > 1 && !r.shared
+	if r.editor, err = startEditor(ctx, r.files[0], copying); err != nil || !copying {
 		return err
 	}
-	r.layout = r.editor.before
-	if r.shared {
-		return nil
-	}
-	r.enter(StepInspect, int64(len(r.files)-1)*r.layout.bytes())
-	g, ctx := errgroup.WithContext(ctx)
+	before := r.editor.before
+	r.enter(StepInspect, int64(len(r.files)-1)*before.bytes())
+	var ctxCopies context.Context
+	r.copies, ctxCopies = errgroup.WithContext(ctx)
 	for _, f := range r.files[1:] {
-		g.Go(func() error { return clone(ctx, f, r.files[0], r.layout, r.advance) })
+		r.copies.Go(func() error { return clone(ctxCopies, f, r.files[0], before, r.advance) })
 	}
-	return g.Wait()
+	return nil
 }
 
 // lookFor is what an inspection has to find out about the plain database.

@@ -105,7 +105,7 @@ func readAlarms(tx *bbolt.Tx, info *Info) error {
 	})
 }
 
-// readKeys goes through all records, the newest first and then once more for the hash.
+// readKeys goes through all records, the newest first.
 func readKeys(tx *bbolt.Tx, o InspectOptions, info *Info) error {
 	point := HashPoint{info.Revision, info.CompactRevision}
 	if o.HashAt != nil {
@@ -115,18 +115,20 @@ func readKeys(tx *bbolt.Tx, o InspectOptions, info *Info) error {
 		return err
 	}
 	k := newKeeper(point.Revision, point.CompactRevision)
+	defer k.end()
 	live := liveKeys{info: info, encryption: encryptionKeys{}}
 	if o.Prefixes {
 		live.prefixes = prefixes{}
 	}
 	later := newKeySet() // keys with a record above the hash's revision: older ones are not live, whatever the keeper says
+	above := false
 	err := newestFirst(tx, func(r record) error {
 		info.Records++
 		newest := false
 		if r.main > point.Revision {
-			newest = later.add(r.key)
+			newest, above = later.add(r.key), true
 		} else {
-			newest = k.see(r) && !later.has(r.key)
+			newest = k.see(r) && !(above && later.has(r.key))
 		}
 		if newest && !r.tombstone && !r.bump() {
 			live.see(r)
@@ -137,9 +139,8 @@ func readKeys(tx *bbolt.Tx, o InspectOptions, info *Info) error {
 		return err
 	}
 	info.EncryptionProviders, info.Prefixes = live.encryption.list(), live.prefixes
-	crc, err := k.hash(tx)
-	info.Hash = Hash{crc, point.Revision, point.CompactRevision}
-	return err
+	info.Hash = Hash{k.hash(tx), point.Revision, point.CompactRevision}
+	return nil
 }
 
 // liveKeys looks at each live key once.

@@ -11,6 +11,9 @@ import (
 	"strings"
 	"testing"
 
+	"go.etcd.io/bbolt"
+	"google.golang.org/protobuf/encoding/protowire"
+
 	"github.com/lifeboat-dr/lifeboat/e2e/lab"
 	"github.com/lifeboat-dr/lifeboat/snapshot"
 )
@@ -149,5 +152,83 @@ func TestDamageThatWouldTakeAllMemoryIsStopped(t *testing.T) {
 			t.Errorf("%s: %q, with %d MiB", name, answer, used>>20)
 		}
 		lab.Report(t, "%s: %d MiB: %s", name, used>>20, answer)
+	}
+}
+
+// TestTheCheckOfTheStructureHasTheFirstWord damages a page so that reading the contents fails long before the check comes to
+// its end, or dies of it: whichever is first, what is told is what the check found.
+func TestTheCheckOfTheStructureHasTheFirstWord(t *testing.T) {
+	t.Parallel()
+	whole := contents(t, generate(t, 20_000, 20_000, 100))
+	name := filepath.Join(t.TempDir(), "listed")
+	if err := os.WriteFile(name, whole[:len(whole)-sha256.Size], 0o600); err != nil {
+		t.Fatal(err)
+	}
+	// With a list of free pages in the file, bbolt does not go through all pages to find them, in which it may die of a fault by itself.
+	db, err := bbolt.Open(name, 0o600, nil)
+	if err == nil {
+		err = db.Close()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	body := must[[]byte](t)(os.ReadFile(name))
+	const leaf, element, key = 2, 16, 17
+	var oldest, newest int // the leaf pages with these records
+	var low, high []byte
+	at := func(b []byte, page, i int) []byte {
+		e := page + element + element*i
+		k := e + int(binary.LittleEndian.Uint32(b[e+4:]))
+		return b[k:min(len(b), k+key)]
+	}
+	for p := 2 * page; p < len(body); p += page {
+		count := int(binary.LittleEndian.Uint16(body[p+10:]))
+		if binary.LittleEndian.Uint16(body[p+8:]) != leaf || count == 0 || binary.LittleEndian.Uint32(body[p+element+8:]) != key {
+			continue
+		}
+		if first := at(body, p, 0); oldest == 0 || bytes.Compare(first, low) < 0 {
+			oldest, low = p, first
+		}
+		if last := at(body, p, count-1); newest == 0 || bytes.Compare(last, high) > 0 {
+			newest, high = p, last
+		}
+	}
+	if oldest == 0 || newest == 0 || oldest == newest {
+		t.Fatalf("leaf pages at %d and %d", oldest, newest)
+	}
+	last := int(binary.LittleEndian.Uint16(body[newest+10:])) - 1
+	noRevision := func(b []byte) { at(b, newest, last)[8] = 'x' }
+	deadly := func(b []byte) { // its value, and in it the key, end where the file is over and the mapping is not
+		e := newest + element + element*last
+		value := e + int(binary.LittleEndian.Uint32(b[e+4:])) + key
+		size := len(b) + 2*page - value
+		binary.LittleEndian.PutUint32(b[e+12:], uint32(size))
+		copy(b[value:], protowire.AppendVarint([]byte{0x0a}, uint64(size-5)))
+	}
+	disorder := func(b []byte) { copy(at(b, oldest, 1), at(b, oldest, 0)) }
+	for name, c := range map[string]struct {
+		do   []func(b []byte)
+		says string
+	}{
+		"contents":                  {[]func(b []byte){noRevision}, "are no revision"},
+		"contents that kill":        {[]func(b []byte){deadly}, "kills the process"},
+		"order":                     {[]func(b []byte){disorder}, "bbolt check"},
+		"contents, order":           {[]func(b []byte){noRevision, disorder}, "bbolt check"},
+		"contents that kill, order": {[]func(b []byte){deadly, disorder}, "bbolt check"},
+	} {
+		b := bytes.Clone(body)
+		for _, do := range c.do {
+			do(b)
+		}
+		path := filepath.Join(t.TempDir(), "damaged")
+		if err := os.WriteFile(path, withTrailer(b), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		for range 3 {
+			_, err := snapshot.Inspect(t.Context(), file(t, path), snapshot.InspectOptions{})
+			if !errors.Is(err, snapshot.ErrDamaged) || !strings.Contains(err.Error(), c.says) {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
 	}
 }

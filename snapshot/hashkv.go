@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
-	"hash/maphash"
 
 	"go.etcd.io/bbolt"
 )
@@ -23,8 +22,8 @@ var ErrRevision = errors.New("revision not available")
 
 // HashKV computes offline what a member with this file answers to the HashKV request for rev, if its compact revision is compactRev.
 // rev must not lie above the file's head, and compactRev neither above rev nor below the file's own, else ErrRevision;
-// a record that cannot be read is ErrDamaged. It reads the key bucket twice, and its memory grows with the number of keys
-// by some 30 bytes for each, with that of records by a bit.
+// a record that cannot be read is ErrDamaged. It reads the key bucket once, from its end, and its memory grows with the number
+// of keys by some 30 bytes for each.
 //
 // The algorithm is etcd's (server/v3/storage/mvcc/hash.go, key_index.go: keep), the same since 3.4.
 func HashKV(tx *bbolt.Tx, rev, compactRev int64) (uint32, error) {
@@ -32,6 +31,7 @@ func HashKV(tx *bbolt.Tx, rev, compactRev int64) (uint32, error) {
 		return 0, err
 	}
 	k := newKeeper(rev, compactRev)
+	defer k.end()
 	err := newestFirst(tx, func(r record) error {
 		k.see(r)
 		return nil
@@ -39,7 +39,7 @@ func HashKV(tx *bbolt.Tx, rev, compactRev int64) (uint32, error) {
 	if err != nil {
 		return 0, err
 	}
-	return k.hash(tx)
+	return k.hash(tx), nil
 }
 
 func checkPoint(tx *bbolt.Tx, rev, compactRev int64) error {
@@ -61,20 +61,19 @@ func checkPoint(tx *bbolt.Tx, rev, compactRev int64) error {
 	return nil
 }
 
-// A keeper finds, from the newest record to the oldest, the records that etcd's index would keep in a compaction at rev: of
-// each key the newest up to rev, unless it is a tombstone. Which they are matters only up to compactRev, so only there
-// it remembers one bit for each.
+// A keeper hashes, from the newest record to the oldest, those that etcd hashes: of the records up to compactRev only the ones that its
+// index would keep in a compaction at rev, which are of each key the newest up to rev, unless it is a tombstone.
 type keeper struct {
 	rev, compactRev int64
 
-	seen keySet
-	bits []uint64 // of the records up to compactRev, the newest first
-	old  int      // how many of them there are
-	any  bool     // something is kept, wherever
+	seen   *keySet
+	any    bool // something is kept, wherever
+	hashed *prepender
 }
 
+// newKeeper makes one, which needs an end.
 func newKeeper(rev, compactRev int64) *keeper {
-	return &keeper{rev: rev, compactRev: compactRev, seen: newKeySet()}
+	return &keeper{rev: rev, compactRev: compactRev, seen: newKeySet(), hashed: newPrepender()}
 }
 
 // see takes the next older record. It tells whether the record is its key's newest up to rev.
@@ -85,67 +84,37 @@ func (k *keeper) see(r record) (newest bool) {
 	newest = k.seen.add(r.key)
 	keep := newest && !r.tombstone
 	k.any = k.any || keep
-	if r.main <= k.compactRev {
-		if k.old%64 == 0 {
-			k.bits = append(k.bits, 0)
-		}
-		if keep {
-			k.bits[k.old/64] |= 1 << (k.old % 64)
-		}
-		k.old++
+	if keep || r.main > k.compactRev {
+		k.hashed.prepend(r.entry)
+		k.hashed.prepend(r.revision)
 	}
 	return newest
 }
 
-// hash goes through the records once more, now from the oldest.
-func (k *keeper) hash(tx *bbolt.Tx) (uint32, error) {
-	table := crc32.MakeTable(crc32.Castagnoli)
-	crc := crc32.Update(0, table, []byte(keyBucket))
-	left := k.old
-	c := tx.Bucket([]byte(keyBucket)).Cursor()
-	for key, value := c.First(); key != nil; key, value = c.Next() {
-		r := record{revision: key, entry: value, main: revisionMain(key), tombstone: len(key) == 18 && key[17] == 't'}
-		if r.main > k.rev {
-			break
-		}
-		if r.main <= k.compactRev {
-			left--
-			kept := k.bits[left/64]&(1<<(left%64)) != 0
-			// Nothing to keep means nothing to skip: etcd takes an empty set for "there is no compaction".
-			if k.any && !kept {
-				continue
-			}
-			// Versions up to 3.5.15 delete the tombstone at the compact revision itself, later ones keep it.
-			if r.main == k.compactRev && r.tombstone {
-				continue
-			}
-		}
-		crc = crc32.Update(crc, table, r.revision)
-		crc = crc32.Update(crc, table, r.entry)
+// end has to come before the transaction of the records ends.
+func (k *keeper) end() { k.hashed.end() }
+
+// hash is the hash once all records were seen.
+func (k *keeper) hash(tx *bbolt.Tx) uint32 {
+	if !k.any {
+		return k.hashAll(tx)
 	}
-	return crc, nil
+	crc := k.hashed.end()
+	return combineCRC(crc32.Checksum([]byte(keyBucket), crc32.MakeTable(crc32.Castagnoli)), crc, k.hashed.size)
 }
 
-// A keySet remembers keys by 128 bits of keyed hash instead of by their text. A chance collision needs some 2^64 keys, and a chosen
-// one the random seeds.
-type keySet struct {
-	seeds [2]maphash.Seed
-	keys  map[[2]uint64]struct{}
-}
-
-func newKeySet() keySet {
-	return keySet{seeds: [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()}, keys: map[[2]uint64]struct{}{}}
-}
-
-// add tells whether the key is new.
-func (s keySet) add(key []byte) bool {
-	h := [2]uint64{maphash.Bytes(s.seeds[0], key), maphash.Bytes(s.seeds[1], key)}
-	before := len(s.keys)
-	s.keys[h] = struct{}{}
-	return len(s.keys) > before
-}
-
-func (s keySet) has(key []byte) bool {
-	_, ok := s.keys[[2]uint64{maphash.Bytes(s.seeds[0], key), maphash.Bytes(s.seeds[1], key)}]
-	return ok
+// hashAll hashes where nothing is kept, which means that nothing is skipped: etcd takes an empty set for "there is no compaction".
+func (k *keeper) hashAll(tx *bbolt.Tx) uint32 {
+	table := crc32.MakeTable(crc32.Castagnoli)
+	crc := crc32.Checksum([]byte(keyBucket), table)
+	c := tx.Bucket([]byte(keyBucket)).Cursor()
+	for key, value := c.First(); key != nil && revisionMain(key) <= k.rev; key, value = c.Next() {
+		// Versions up to 3.5.15 delete the tombstone at the compact revision itself, later ones keep it.
+		if revisionMain(key) == k.compactRev && len(key) == 18 && key[17] == 't' {
+			continue
+		}
+		crc = crc32.Update(crc, table, key)
+		crc = crc32.Update(crc, table, value)
+	}
+	return crc
 }

@@ -183,6 +183,8 @@ type verdict struct {
 	Damaged  string `json:"damaged,omitempty"`
 	Revision string `json:"revision,omitempty"` // why there is no hash at the wanted one
 	Failed   string `json:"failed,omitempty"`
+
+	doubtful bool // it may not be the check that took the memory
 }
 
 func inspectInChild(ctx context.Context, f *os.File, o InspectOptions) (*Info, error) {
@@ -190,10 +192,17 @@ func inspectInChild(ctx context.Context, f *os.File, o InspectOptions) (*Info, e
 	if err != nil {
 		return nil, fmt.Errorf("inspect snapshot: %w", err)
 	}
-	cmd := child.Command(ctx, InspectRoleName, string(args))
-	cmd.ExtraFiles = []*os.File{f}
-	out, err := child.Answer(ctx, cmd)
+	ask := func(args ...string) ([]byte, error) {
+		cmd := child.Command(ctx, InspectRoleName, args...)
+		cmd.ExtraFiles = []*os.File{f}
+		return child.Answer(ctx, cmd)
+	}
+	out, err := ask(string(args))
 	var crash *child.Crash
+	if errors.As(err, &crash) {
+		// What reads the contents may have died of pages that the check had not come to. The check knows better what is wrong.
+		out, err = ask(string(args), inspectInTurn)
+	}
 	switch {
 	case errors.As(err, &crash):
 		return nil, damaged("the file kills the process that opens it (%s)", printable(crash.Why))

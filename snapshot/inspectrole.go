@@ -18,6 +18,9 @@ const (
 	// InspectRoleName is the name InspectRole has to be dispatched under.
 	InspectRoleName = "inspect"
 
+	// inspectInTurn is the argument that has the contents read only after the check.
+	inspectInTurn = "in-turn"
+
 	inspected = 3 // the descriptor
 
 	// Damage can send bbolt into endless recursion, or have it count four billion pages. Its check needs less than 200 bytes for
@@ -33,15 +36,20 @@ func InspectRole(ctx context.Context, args []string, _ io.Reader, stdout, stderr
 	debug.SetGCPercent(50) // a bit of time for less memory: the set of keys is most of it, and it only grows
 	debug.SetMaxStack(maxStack)
 	var o InspectOptions
-	if len(args) != 1 || json.Unmarshal([]byte(args[0]), &o) != nil {
+	inTurn := len(args) == 2 && args[1] == inspectInTurn
+	if len(args) != 1 && !inTurn || json.Unmarshal([]byte(args[0]), &o) != nil {
 		fmt.Fprintln(stderr, "lifeboat: error: inspect is started by lifeboat itself")
 		return 2
 	}
 	answers := make(chan verdict, 2)
-	go func() { answers <- judge(inspect(o, answers)) }()
+	go func() { answers <- judge(inspect(o, inTurn, answers)) }()
 	var v verdict
 	select {
 	case v = <-answers:
+		if v.doubtful && !inTurn {
+			fmt.Fprintln(stderr, v.Damaged)
+			return 1
+		}
 	case <-ctx.Done():
 		v = verdict{Failed: ctx.Err().Error()}
 	}
@@ -64,31 +72,44 @@ func judge(info *Info, err error) verdict {
 	return verdict{Info: info}
 }
 
-// inspect does the work. Should the check of the structure take more memory than a sound file can need, the verdict goes to
+// inspect does the work: bbolt's check of the structure and the pass over the contents side by side on two cores, or inTurn.
+// The check's verdict comes first. Should more memory be taken meanwhile than a sound file can need, the verdict goes to
 // answers past it.
-func inspect(o InspectOptions, answers chan<- verdict) (*Info, error) {
+func inspect(o InspectOptions, inTurn bool, answers chan<- verdict) (*Info, error) {
 	db, size, err := openDescriptor()
 	if err != nil {
 		return nil, err
 	}
-	// Not closed: the process ends with the answer, and closing waits for transactions that may never end.
+	// Neither it nor the check's transaction is closed: the process ends with the answer, and they may be in use for ever.
 	info := &Info{}
-	err = db.View(func(tx *bbolt.Tx) error {
-		if o.HeadOnly {
-			return readMeta(tx, info)
-		}
-		stop := guardMemory(baseMemory+size/int64(db.Info().PageSize)*memoryPerPage, answers)
-		err := checkPages(tx, info)
-		stop()
-		if err != nil {
-			return err
-		}
-		if err := readContents(tx, info); err != nil {
-			return err
-		}
-		return readKeys(tx, o, info)
-	})
-	return info, err
+	if o.HeadOnly {
+		return info, db.View(func(tx *bbolt.Tx) error { return readMeta(tx, info) })
+	}
+	contents := make(chan error, 1)
+	read := func() {
+		contents <- db.View(func(tx *bbolt.Tx) error {
+			if err := readContents(tx, info); err != nil {
+				return err
+			}
+			return readKeys(tx, o, info)
+		})
+	}
+	if !inTurn {
+		go read()
+	}
+	stop := guardMemory(baseMemory+size/int64(db.Info().PageSize)*memoryPerPage, answers)
+	tx, err := db.Begin(false)
+	if err == nil {
+		err = checkPages(tx, info) // which goes on using tx behind the first fault
+	}
+	stop()
+	if err != nil {
+		return nil, err
+	}
+	if inTurn {
+		read()
+	}
+	return info, <-contents
 }
 
 // openDescriptor opens descriptor 3 with bbolt, for reading only. Where /proc allows, it is reopened, so that neither bbolt's
@@ -126,7 +147,7 @@ func guardMemory(limit int64, answers chan<- verdict) (stop func()) {
 			}
 			metrics.Read(used)
 			if int64(used[0].Value.Uint64()-used[1].Value.Uint64()) > limit {
-				answers <- verdict{Damaged: fmt.Sprintf("bbolt check: takes more than %d MiB of memory, so its pages cannot be sound", limit>>20)}
+				answers <- verdict{doubtful: true, Damaged: fmt.Sprintf("bbolt check: takes more than %d MiB of memory, so its pages cannot be sound", limit>>20)}
 				return
 			}
 		}
