@@ -56,7 +56,7 @@ func (c *Cluster) Save(ctx context.Context, ep Endpoint, dst io.Writer, o SaveOp
 	outer := ctx
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	r := &receiver{dst: dst, digest: sha256.New(), progress: o.Progress, chunk: make([]byte, 0, chunkSize)}
+	r := &receiver{dst: dst, expected: ep.DBSize, digest: sha256.New(), progress: o.Progress, chunk: make([]byte, 0, chunkSize)}
 	err = r.receive(ctx, l.cc, newStallWatch(o.Stall, cancel))
 	if err == nil {
 		return r.finish(l.url)
@@ -86,11 +86,12 @@ type receiver struct {
 	digest   hash.Hash
 	progress func(done, total int64)
 
-	total   int64 // announced, with the trailer
-	got     int64
-	chunk   []byte // received and not written yet
-	tail    []byte // at most trailerSize
-	version string
+	expected int64 // as the member's status told
+	total    int64 // announced, with the trailer
+	got      int64
+	chunk    []byte // received and not written yet
+	tail     []byte // at most trailerSize
+	version  string
 }
 
 func (r *receiver) receive(ctx context.Context, cc *grpc.ClientConn, watch *stallWatch) error {
@@ -113,6 +114,9 @@ func (r *receiver) receive(ctx context.Context, cc *grpc.ClientConn, watch *stal
 		if r.got == 0 && n > 0 {
 			r.total = int64(message.remaining) + int64(n) + trailerSize
 			r.version = message.version
+			if err := r.reserve(); err != nil {
+				return err
+			}
 		}
 		err := r.take(message.blob, n)
 		message.release()
@@ -120,6 +124,19 @@ func (r *receiver) receive(ctx context.Context, cc *grpc.ClientConn, watch *stal
 			return err
 		}
 	}
+}
+
+// reserve has room set aside for all that is announced, where dst can do that; but not for more than a member of that size can have grown to,
+// so that a wrong announcement fills no disk.
+func (r *receiver) reserve() error {
+	spool, ok := r.dst.(*Spool)
+	if !ok || r.total > 2*r.expected {
+		return nil
+	}
+	if err := spool.Reserve(r.total); err != nil {
+		return err
+	}
+	return nil
 }
 
 // take adds one blob, of n bytes in parts, to the chunk, and writes that whenever it is full.

@@ -66,6 +66,15 @@ func openNamed(dir string) (*os.File, error) {
 // system's leisure, which a member's own fsync on the same disk would have to wait for.
 func (s *Spool) WriteBack(step int64) { s.step = step }
 
+// Reserve has a file system that can set room aside for that many bytes: writing them costs it less then, and where there is no room,
+// that is known before they are sent. Its error matches ErrSpool.
+func (s *Spool) Reserve(bytes int64) error {
+	if err := reserve(s.file, bytes); err != nil {
+		return &kindError{ErrSpool, fmt.Errorf("spool in %s: room for %d bytes: %w", s.dir, bytes, err)}
+	}
+	return nil
+}
+
 // File is the spool itself, for ReadAt or as a descriptor for a child. Its offset belongs to the writer.
 func (s *Spool) File() *os.File { return s.file }
 
