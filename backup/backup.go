@@ -1,5 +1,5 @@
-// Package backup takes one backup of one cluster: source → spool, sealed as it arrives → inspected, and beside that into every sink and read back →
-// manifest, once all of it is proved.
+// Package backup takes one backup of one cluster: source → spool, sealed as it arrives → inspected, and beside that uploaded to every sink → read
+// back → manifest.
 //
 // It refuses to call anything a backup before the sealed bytes were read back from the sink, decrypted and compared (or, where Options.ReadBack
 // says so, decrypted and compared here, and found by the store's checksum to be what it has taken), and it

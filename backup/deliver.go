@@ -24,9 +24,9 @@ type Delivery struct {
 	tried    bool          // the manifest was sent, whatever became of it
 }
 
-// deliver checks what was saved, and meanwhile takes every sink, side by side, through upload and read-back; to commit, they wait for the check, and
-// one that fails ends them. No sink waits for another: one that hangs until --timeout must not keep a sound one from being committed. It
-// fails if the check does, which r.unsound tells, or if no sink holds the backup in the end.
+// deliver checks what was saved, and meanwhile uploads it to every sink, side by side. To read back and to commit, the sinks wait for the check: one
+// that fails ends them, and nobody has paid for reading what is no backup. No sink waits for another: one that hangs until --timeout must
+// not keep a sound one from being committed. It fails if the check does, which r.unsound tells, or if no sink holds the backup in the end.
 func (r *runner) deliver(outer context.Context) error {
 	r.planReadBack(outer)
 	ctx, abort := context.WithCancelCause(outer)
@@ -75,20 +75,24 @@ func (r *runner) deliver(outer context.Context) error {
 // errNowhere ends the check of a backup that no sink will hold.
 var errNowhere = errors.New("no sink took it")
 
-// deliverTo brings the backup into one sink: the manifest is the last that is written, and only once the sealed file was proved and what is in
-// it was checked.
+// deliverTo brings the backup into one sink: the manifest is the last that is written, and only once what is in the sealed file was checked and
+// the sink's copy proved.
 func (r *runner) deliverTo(ctx context.Context, i int, d *Delivery, body io.ReaderAt) error {
 	if err := r.upload(ctx, i, d, body); err != nil {
 		return err
 	}
-	clock := clockOf(ctx, r.Sinks[i], r.key)
 	select {
 	case <-r.checked:
 	case <-ctx.Done():
 	}
-	if ctx.Err() == nil {
-		defer r.times.enter(PhaseCommit)()
+	if ctx.Err() != nil {
+		return fmt.Errorf("ended before the read-back: %w", context.Cause(ctx))
 	}
+	if err := r.readBackFrom(ctx, i, d); err != nil {
+		return err
+	}
+	clock := clockOf(ctx, r.Sinks[i], r.key)
+	defer r.times.enter(PhaseCommit)()
 	if ctx.Err() != nil { // nothing was begun, so this is certain
 		return fmt.Errorf("ended before the commit: %w", context.Cause(ctx))
 	}
@@ -100,16 +104,21 @@ func (r *runner) deliverTo(ctx context.Context, i int, d *Delivery, body io.Read
 	return catalog.Commit(ctx, r.Sinks[i], text)
 }
 
-// upload puts the sealed file into one sink, and proves that it is there.
+// upload puts the sealed file into one sink.
 func (r *runner) upload(ctx context.Context, i int, d *Delivery, body io.ReaderAt) error {
-	began, leave := time.Now(), r.times.enter(PhaseUpload)
-	err := r.Sinks[i].Put(ctx, r.key, body, r.seal.Sealed.Size)
-	leave()
-	if err != nil {
+	defer r.times.enter(PhaseUpload)()
+	began := time.Now()
+	if err := r.Sinks[i].Put(ctx, r.key, body, r.seal.Sealed.Size); err != nil {
 		return err
 	}
-	d.Uploaded, began = time.Since(began), time.Now()
+	d.Uploaded = time.Since(began)
+	return nil
+}
+
+// readBackFrom proves that one sink holds the sealed file.
+func (r *runner) readBackFrom(ctx context.Context, i int, d *Delivery) (err error) {
 	defer r.times.enter(PhaseReadBack)()
+	began := time.Now()
 	d.Full, err = r.prove(ctx, i)
 	d.ReadBack = time.Since(began)
 	return err

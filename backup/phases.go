@@ -11,8 +11,8 @@ import (
 // how far it came.
 type Phase string
 
-// The phases, in the order in which they begin. Sealing runs beside saving and has no phase of its own. Inspection runs beside upload and
-// read-back, and the sinks go at their own pace: a phase begins when the first of them reaches it.
+// The phases, in the order in which they begin. Sealing runs beside saving and has no phase of its own. Inspection runs beside the
+// upload, and the sinks go at their own pace: a phase begins when the first of them reaches it.
 const (
 	PhaseSurvey   Phase = "survey"    // status of every endpoint, manifests already in the sinks
 	PhaseSave     Phase = "save"      // the Snapshot RPC into the spool; sealing runs along

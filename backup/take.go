@@ -87,7 +87,7 @@ func (r *runner) sealFrom(src io.Reader) (*crypto.Seal, error) {
 }
 
 // check decides whether what was saved is a backup: whole, current, and if that was asked for, equal to what the members hold. It completes
-// the manifest, and gives the spool's room back. The sinks may have the sealed file by then, but not before that a manifest.
+// the manifest, and gives the spool's room back. The sinks may have the sealed file by then, and nothing else.
 func (r *runner) check(ctx context.Context) (err error) {
 	// Save has hashed every byte on its way into the spool.
 	if r.info, err = snapshot.Inspect(ctx, r.spool.File(), snapshot.InspectOptions{SkipDigest: true}); err != nil {

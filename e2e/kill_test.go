@@ -21,7 +21,7 @@ import (
 	"github.com/lifeboat-dr/lifeboat/internal/kubedata"
 )
 
-// The phases that `backup` logs as it enters them, in order. The inspection begins with the upload, and goes on beside what follows.
+// The phases that `backup` logs as it enters them, in order. The inspection begins with the upload, and goes on beside it.
 var phases = []string{"survey", "save", "upload", "read-back", "commit"}
 
 // marker stands in the values of the cluster that is backed up, so that plaintext can be looked for.

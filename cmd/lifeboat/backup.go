@@ -162,7 +162,7 @@ type takenBackup struct {
 	Timings    []timingJSON       `json:"timings"`
 }
 
-// timingJSON is a phase. They overlap: inspection, upload and read-back go on side by side.
+// timingJSON is a phase. They overlap: inspection and upload go on side by side.
 type timingJSON struct {
 	Phase        backup.Phase `json:"phase"`
 	BeganSeconds float64      `json:"began_seconds"` // after the beginning of the run
