@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -23,10 +24,13 @@ func TestAfterAJobItsClusterIsReadAgain(t *testing.T) {
 		s := &service{g: &global{streams: streams{err: io.Discard}, now: time.Now}}
 		d := &display{g: s.g, jobs: observe.NewJobs(), observer: newObserver(s.g, time.Hour), reloads: observe.NewReloads(time.Now())}
 		s.shown = d
+		var mu sync.Mutex // guards readings, as clusters are read side by side
 		readings := map[string]int{}
 		var targets []observe.Target
 		for _, name := range []string{"a", "b"} {
 			targets = append(targets, observe.Target{Cluster: name, Read: func(context.Context) (observe.Facts, error) {
+				mu.Lock()
+				defer mu.Unlock()
 				readings[name]++
 				return observe.Facts{}, nil
 			}})
