@@ -183,9 +183,15 @@ func TestManyClustersAreSpreadOverTheInterval(t *testing.T) {
 func TestAnotherConfigurationIsReadAtOnceAndWhatIsGoneVanishes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o := observer(time.Hour)
+		var mu sync.Mutex // guards counts, as clusters are read side by side
 		counts := map[string]int{}
 		target := func(name string, f observe.Facts) observe.Target {
-			return observe.Target{Cluster: name, Read: func(context.Context) (observe.Facts, error) { counts[name]++; return f, nil }}
+			return observe.Target{Cluster: name, Read: func(context.Context) (observe.Facts, error) {
+				mu.Lock()
+				defer mu.Unlock()
+				counts[name]++
+				return f, nil
+			}}
 		}
 		if o.Replace([]observe.Target{target("stays", everything()), target("goes", everything())}); o.Ready() {
 			t.Error("it is ready before anything was read")
