@@ -48,7 +48,9 @@ func (r *runner) deliver(outer context.Context) error {
 		d := &r.deliveries[i]
 		d.Sink = s.Name
 		wg.Go(func() {
-			if d.Err = r.deliverTo(ctx, i, d, all.body(r.sealed.File())); d.Err != nil && (ctx.Err() == nil || outer.Err() != nil) {
+			d.Err = r.deliverTo(ctx, i, d, all.body(r.sealed.File()))
+			byCheck := ctx.Err() != nil && outer.Err() == nil // which tells of itself, and says nothing against the sink
+			if d.Err != nil && !byCheck {
 				r.Log.Error("sink left", "sink", s.Name, "err", d.Err)
 			}
 		})

@@ -90,8 +90,8 @@ func clone(ctx context.Context, dst, src *os.File, l layout, moved func(n int64)
 	})
 }
 
-// equalise makes sure that dst holds what src holds outside the gaps, byte by byte: src has been edited since dst was
-// cloned from it, which changed a few pages. Whatever differs is written again, and read again.
+// equalise makes sure that dst holds what src holds outside the gaps, byte by byte: src has been edited since dst was begun
+// to be cloned from it, which changed a few pages, some perhaps while they were copied. Whatever differs is written again, and read again.
 func equalise(ctx context.Context, dst, src *os.File, l layout, moved func(n int64)) error {
 	if err := dst.Truncate(l.Size); err != nil {
 		return err

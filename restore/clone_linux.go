@@ -47,15 +47,17 @@ func punch(f *os.File, s span) error {
 
 // allocate changes what room a file has, where the file system knows how to.
 func allocate(f *os.File, mode uint32, s span) error {
-	for s.Len > 0 {
+	if s.Len == 0 {
+		return nil // the call takes no empty range
+	}
+	for {
 		err := unix.Fallocate(int(f.Fd()), mode, s.Off, s.Len)
 		switch {
 		case errors.Is(err, unix.EINTR):
 			continue
-		case err != nil && !errors.Is(err, unix.EOPNOTSUPP) && !errors.Is(err, unix.ENOSYS):
-			return &os.PathError{Op: "fallocate", Path: f.Name(), Err: err}
+		case err == nil, errors.Is(err, unix.EOPNOTSUPP), errors.Is(err, unix.ENOSYS):
+			return nil
 		}
-		break
+		return &os.PathError{Op: "fallocate", Path: f.Name(), Err: err}
 	}
-	return nil
 }

@@ -137,7 +137,7 @@ func TestASlowObjectIsReadInRanges(t *testing.T) {
 				moved += n
 			}}
 			sum, err := d.run(ctx)
-			if c.stop && ctx.Err() != nil {
+			if err != nil && ctx.Err() != nil {
 				err = context.Cause(ctx) // as fetch does
 			}
 			if !errors.Is(err, c.want) || c.want == nil && err != nil {

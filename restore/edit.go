@@ -56,7 +56,7 @@ type span struct {
 	Len int64 `json:"n"`
 }
 
-// An editor is the editing process at work on one file. Between start and apply the file is open but unchanged.
+// An editor is the editing process at work on one file, which it leaves unchanged until apply.
 type editor struct {
 	cmd    *exec.Cmd
 	in     io.WriteCloser

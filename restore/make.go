@@ -15,7 +15,8 @@ import (
 	"github.com/lifeboat-dr/lifeboat/snapshot"
 )
 
-// edit makes the database one of the new cluster, and gets its HashKV computed from what was written.
+// edit makes the database one of the new cluster, and gets its HashKV computed from what was written. It returns when the copies for the
+// other members are there, too, which settle goes on with.
 func (r *runner) edit(ctx context.Context) error {
 	o, err := r.order()
 	if err != nil {

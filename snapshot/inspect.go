@@ -25,7 +25,7 @@ type InspectOptions struct {
 	HashAt *HashPoint
 	// Prefixes counts the live keys by Prefix.
 	Prefixes bool
-	// HeadOnly is for Head.
+	// HeadOnly is Head's own wish: Revision and what else needs one look, and no check at all.
 	HeadOnly bool
 }
 
@@ -184,7 +184,7 @@ type verdict struct {
 	Revision string `json:"revision,omitempty"` // why there is no hash at the wanted one
 	Failed   string `json:"failed,omitempty"`
 
-	doubtful bool // it may not be the check that took the memory
+	doubtful bool // within the child: it may not be the check that took the memory
 }
 
 func inspectInChild(ctx context.Context, f *os.File, o InspectOptions) (*Info, error) {

@@ -24,7 +24,8 @@ const (
 	inspected = 3 // the descriptor
 
 	// Damage can send bbolt into endless recursion, or have it count four billion pages. Its check needs less than 200 bytes for
-	// a page, so that much more than that is a proof of damage, and not of a large file.
+	// a page, so that much more than that is a proof of damage, and not of a large file; if nothing else runs beside the check, whose
+	// memory may be that of very many keys.
 	maxStack       = 64 << 20
 	baseMemory     = 256 << 20
 	memoryPerPage  = 256
@@ -46,7 +47,7 @@ func InspectRole(ctx context.Context, args []string, _ io.Reader, stdout, stderr
 	var v verdict
 	select {
 	case v = <-answers:
-		if v.doubtful && !inTurn {
+		if v.doubtful && !inTurn { // no answer is a crash to Inspect, which has everything done again, in turn
 			fmt.Fprintln(stderr, v.Damaged)
 			return 1
 		}

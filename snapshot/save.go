@@ -133,10 +133,7 @@ func (r *receiver) reserve() error {
 	if !ok || r.total > 2*r.expected {
 		return nil
 	}
-	if err := spool.Reserve(r.total); err != nil {
-		return err
-	}
-	return nil
+	return spool.Reserve(r.total)
 }
 
 // take adds one blob, of n bytes in parts, to the chunk, and writes that whenever it is full.

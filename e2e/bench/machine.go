@@ -16,8 +16,8 @@ import (
 	"github.com/lifeboat-dr/lifeboat/internal/child"
 )
 
-// limits are what this machine takes to do the least to the same bytes: no backup can hash or compress them faster, no restore can write them faster.
-func (s *scene) limits() *contest {
+// machine is what this machine takes to do the least to the same bytes: no backup can hash or compress them faster, no restore can write them faster.
+func (s *scene) machine() *contest {
 	made := func(p place) []string { return []string{p.dir} }
 	return &contest{name: machine, title: "the machine, with the plain snapshot", ways: []way{
 		{

@@ -90,7 +90,7 @@ func benchDatabase(ctx context.Context, o options, p programs, dir string, d dat
 	if err := errors.Join(err, s.source.stop()); err != nil {
 		return nil, err
 	}
-	if err := hold(s.limits()); err != nil {
+	if err := hold(s.machine()); err != nil {
 		return nil, err
 	}
 	if err := os.Remove(s.plain); err != nil {
