@@ -37,8 +37,14 @@ func startWriteback(f *os.File, s span) {
 }
 
 // reserve has a file system that can set room aside for what is about to be written: writing costs it less then, and where
-// there is no room, that is known before.
-func reserve(f *os.File, s span) error { return allocate(f, unix.FALLOC_FL_KEEP_SIZE, s) }
+// there is no room, that is known before. What else is wrong, if anything, writing will tell.
+func reserve(f *os.File, s span) error {
+	err := allocate(f, unix.FALLOC_FL_KEEP_SIZE, s)
+	if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) || errors.Is(err, unix.EFBIG) {
+		return err
+	}
+	return nil
+}
 
 // punch makes a hole of a range. File systems that have no holes keep the dead pages, which does no harm.
 func punch(f *os.File, s span) error {

@@ -143,7 +143,7 @@ type runner struct {
 
 	step  Step
 	since time.Time
-	mu    sync.Mutex // guards moved
+	mu    sync.Mutex // guards all these
 	moved int64
 	total int64
 }
@@ -175,7 +175,9 @@ func (r *runner) all(ctx context.Context) error {
 			return err
 		}
 	}
+	r.mu.Lock()
 	r.leave()
+	r.mu.Unlock()
 	r.report()
 	return nil
 }
@@ -241,19 +243,18 @@ func (r *runner) point(ctx context.Context, name string) error {
 
 // enter begins a step, or begins the present one again with a total that is known by now.
 func (r *runner) enter(s Step, total int64) {
-	begins := s != r.step
-	if begins {
-		r.leave()
-	}
-	r.mu.Lock()
+	r.mu.Lock() // the copies for the other members may be reporting
 	defer r.mu.Unlock()
+	begins := s != r.step
 	r.moved, r.total = 0, total
 	if begins {
+		r.leave()
 		r.step, r.since = s, time.Now()
 		r.Log.Info("restoring", "step", string(s))
 	}
 }
 
+// leave ends the present step; mu is held.
 func (r *runner) leave() {
 	if r.step != "" {
 		r.result.Timings = append(r.result.Timings, Timing{r.step, time.Since(r.since)})

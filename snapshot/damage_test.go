@@ -153,6 +153,13 @@ func TestDamageThatWouldTakeAllMemoryIsStopped(t *testing.T) {
 		}
 		lab.Report(t, "%s: %d MiB: %s", name, used>>20, answer)
 	}
+	path := filepath.Join(t.TempDir(), "damaged")
+	if err := os.WriteFile(path, withTrailer(self), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if revision, err := snapshot.Head(t.Context(), file(t, path)); !errors.Is(err, snapshot.ErrDamaged) || !strings.Contains(err.Error(), "memory") {
+		t.Errorf("the head of a tree in itself: %d, %v", revision, err)
+	}
 }
 
 // TestTheCheckOfTheStructureHasTheFirstWord damages a page so that reading the contents fails long before the check comes to

@@ -83,7 +83,8 @@ func inspect(o InspectOptions, inTurn bool, answers chan<- verdict) (*Info, erro
 	}
 	// Neither it nor the check's transaction is closed: the process ends with the answer, and they may be in use for ever.
 	info := &Info{}
-	if o.HeadOnly {
+	if o.HeadOnly { // nothing has checked the pages, and bbolt may go down a tree that contains itself for ever
+		defer guardMemory(baseMemory, answers)()
 		return info, db.View(func(tx *bbolt.Tx) error { return readMeta(tx, info) })
 	}
 	contents := make(chan error, 1)

@@ -130,7 +130,7 @@ func (r *receiver) receive(ctx context.Context, cc *grpc.ClientConn, watch *stal
 // so that a wrong announcement fills no disk.
 func (r *receiver) reserve() error {
 	spool, ok := r.dst.(*Spool)
-	if !ok || r.total > 2*r.expected {
+	if !ok || r.total < 0 || r.total > 2*r.expected {
 		return nil
 	}
 	return spool.Reserve(r.total)

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"math"
 	"strings"
 	"syscall"
 	"testing"
@@ -64,6 +65,21 @@ func TestTruncatedStreamIsDamageOfThatEndpoint(t *testing.T) {
 		}
 	}
 	t.Logf("%d truncated streams refused", cut)
+}
+
+// TestAnAnnouncementThatCannotBeIsDamage has a member announce more bytes than there are numbers for: no room is set aside for them.
+func TestAnAnnouncementThatCannotBeIsDamage(t *testing.T) {
+	t.Parallel()
+	for _, remaining := range []uint64{math.MaxInt64, math.MaxInt64 + 1, math.MaxUint64 - 4096} {
+		l := &liar{stream: func(s pb.Maintenance_SnapshotServer) error {
+			return s.Send(&pb.SnapshotResponse{RemainingBytes: remaining, Blob: pseudo(4096)})
+		}}
+		l.status.DbSize = 8192
+		_, _, err := saveFrom(t, l, snapshot.SaveOptions{})
+		if !errors.Is(err, snapshot.ErrDamaged) || errors.Is(err, snapshot.ErrSpool) {
+			t.Errorf("%d bytes to come: %v", remaining, err)
+		}
+	}
 }
 
 func TestStreamThatBreaksIsTheMembersFailure(t *testing.T) {

@@ -69,6 +69,9 @@ func (s *Spool) WriteBack(step int64) { s.step = step }
 // Reserve has a file system that can set room aside for that many bytes: writing them costs it less then, and where there is no room,
 // that is known before they are sent. Its error matches ErrSpool.
 func (s *Spool) Reserve(bytes int64) error {
+	if err := Room(s.dir, bytes); err != nil { // a file system may take all that is left before it says so
+		return err
+	}
 	if err := reserve(s.file, bytes); err != nil {
 		return &kindError{ErrSpool, fmt.Errorf("spool in %s: room for %d bytes: %w", s.dir, bytes, err)}
 	}

@@ -28,10 +28,10 @@ func reserve(f *os.File, bytes int64) error {
 		switch {
 		case errors.Is(err, unix.EINTR):
 			continue
-		case errors.Is(err, unix.EOPNOTSUPP), errors.Is(err, unix.ENOSYS):
-			return nil
+		case errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EDQUOT), errors.Is(err, unix.EFBIG):
+			return err
 		}
-		return err
+		return nil // what else is wrong, if anything, writing will tell
 	}
 }
 

@@ -154,6 +154,12 @@ func TestFullDiskIsASpoolError(t *testing.T) {
 	if err := snapshot.Room("/dev/shm", 1); err != nil {
 		t.Errorf("room for a byte: %v", err)
 	}
+	if err := s.Reserve(1 << 60); !errors.Is(err, snapshot.ErrSpool) || !strings.Contains(err.Error(), "MiB free") {
+		t.Errorf("more room than there is, set aside: %v", err)
+	}
+	if err := s.Reserve(1); err != nil {
+		t.Errorf("where no room can be set aside, writing has to tell: %v", err)
+	}
 }
 
 func TestSpoolBesideADataDirectoryIsSeen(t *testing.T) {
