@@ -76,9 +76,7 @@ func clone(ctx context.Context, dst, src *os.File, l layout, moved func(n int64)
 		return err
 	}
 	for _, s := range l.filled() {
-		if err := reserve(dst, s); err != nil {
-			return err
-		}
+		reserve(dst, s)
 	}
 	return l.steps(ctx, func(s span) error {
 		if err := copyRange(dst, src, s); err != nil {

@@ -36,15 +36,9 @@ func startWriteback(f *os.File, s span) {
 	_ = unix.SyncFileRange(int(f.Fd()), s.Off, s.Len, unix.SYNC_FILE_RANGE_WRITE)
 }
 
-// reserve has a file system that can set room aside for what is about to be written: writing costs it less then, and where
-// there is no room, that is known before. What else is wrong, if anything, writing will tell.
-func reserve(f *os.File, s span) error {
-	err := allocate(f, unix.FALLOC_FL_KEEP_SIZE, s)
-	if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) || errors.Is(err, unix.EFBIG) {
-		return err
-	}
-	return nil
-}
+// reserve has a file system that can set room aside for what is about to be written, which costs it less then. It is only a wish, too: the
+// plan has looked whether there is room, one that compresses may need less, and writing tells what is wrong.
+func reserve(f *os.File, s span) { _ = allocate(f, unix.FALLOC_FL_KEEP_SIZE, s) }
 
 // punch makes a hole of a range. File systems that have no holes keep the dead pages, which does no harm.
 func punch(f *os.File, s span) error {
