@@ -2,10 +2,12 @@ package s3_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"net/http"
+	"sync"
 	"testing"
 	"time"
 
@@ -69,6 +71,36 @@ func putFaultTests() map[string]func(*testing.T, place) {
 			if err := conformtest.Put(t.Context(), s, "a", conformtest.Content(6, part+1)); err == nil {
 				t.Error("put succeeds")
 			}
+			p.leavesNothing(t, "a")
+		},
+		"an upload that begins when its caller has gone leaves nothing": func(t *testing.T, p place) {
+			ctx, leave := context.WithCancel(t.Context())
+			var late sync.WaitGroup
+			s := p.disturbed(t, func(req *http.Request, send conformtest.Send) (*http.Response, error) {
+				if callName(req) != "CreateMultipartUpload" {
+					return send(req)
+				}
+				leave()
+				answered := make(chan *http.Response, 1)
+				late.Go(func() {
+					time.Sleep(300 * time.Millisecond) // a store with much to do
+					resp, err := send(req.WithContext(context.WithoutCancel(req.Context())))
+					if err != nil {
+						t.Error(err)
+					}
+					answered <- resp
+				})
+				select {
+				case resp := <-answered:
+					return resp, nil
+				case <-req.Context().Done():
+					return nil, req.Context().Err()
+				}
+			}, nil)
+			if err := conformtest.Put(ctx, s, "a", conformtest.Content(6, part+1)); !errors.Is(err, context.Canceled) {
+				t.Errorf("put says: %v", err)
+			}
+			late.Wait()
 			p.leavesNothing(t, "a")
 		},
 	}
