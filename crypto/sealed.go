@@ -8,6 +8,8 @@ import (
 
 	"filippo.io/age"
 	"github.com/klauspost/compress/zstd"
+
+	"github.com/lifeboat-dr/lifeboat/internal/disk"
 )
 
 // The sealed file is one zstd frame inside an ordinary age file, so that `age -d -i key FILE | zstd -d` gives back the plain
@@ -27,9 +29,6 @@ var (
 // HashedElsewhere is content for SealTo whose SHA-256 somebody else computes: Seal.Plain then tells the size only, and the caller has to
 // complete it before Verify, which compares with it. Hashing is a third of the work of sealing.
 type HashedElsewhere struct{ io.Reader }
-
-// sealedPart is in how large parts the sealed file is written, in bytes. Small ones cost a file system more than sealing does.
-const sealedPart = 1 << 20
 
 // A Seal tells what a sealed file holds, and can prove without any private key that a copy of it still does.
 type Seal struct {
@@ -57,7 +56,7 @@ func SealTo(dst io.Writer, src io.Reader, to []Recipient) (*Seal, error) {
 		s.Fingerprints = append(s.Fingerprints, r.Fingerprint())
 	}
 	var begin head
-	out := bufio.NewWriterSize(io.MultiWriter(dst, sealed), sealedPart)
+	out := bufio.NewWriterSize(io.MultiWriter(dst, sealed), disk.WritePart)
 	w, err := age.Encrypt(io.MultiWriter(&begin, out), append(wrap, s.tap)...)
 	if err == nil {
 		s.HeaderSHA256, err = begin.end()
@@ -84,7 +83,7 @@ func SealTo(dst io.Writer, src io.Reader, to []Recipient) (*Seal, error) {
 // SealPlain compresses src into dst without encrypting it: only for users who said that they want that.
 func SealPlain(dst io.Writer, src io.Reader) (*Seal, error) {
 	sealed := newDigester()
-	out := bufio.NewWriterSize(io.MultiWriter(dst, sealed), sealedPart)
+	out := bufio.NewWriterSize(io.MultiWriter(dst, sealed), disk.WritePart)
 	plain, err := compress(out, src)
 	if err == nil {
 		err = out.Flush()

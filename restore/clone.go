@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+
+	"github.com/lifeboat-dr/lifeboat/internal/disk"
 )
 
 const (
@@ -76,7 +78,7 @@ func clone(ctx context.Context, dst, src *os.File, l layout, moved func(n int64)
 		return err
 	}
 	for _, s := range l.filled() {
-		reserve(dst, s)
+		wish(dst, s)
 	}
 	return l.steps(ctx, func(s span) error {
 		if err := copyRange(dst, src, s); err != nil {
@@ -87,6 +89,10 @@ func clone(ctx context.Context, dst, src *os.File, l layout, moved func(n int64)
 		return nil
 	})
 }
+
+// wish has room set aside for what is about to be written. More than a wish it is not: the plan has looked whether there is room, a file system
+// that compresses may need less, and writing tells what is wrong.
+func wish(f *os.File, s span) { _ = disk.Reserve(f, s.Off, s.Len) }
 
 // equalise makes sure that dst holds what src holds outside the gaps, byte by byte: src has been edited since dst was begun
 // to be cloned from it, which changed a few pages, some perhaps while they were copied. Whatever differs is written again, and read again.

@@ -35,29 +35,3 @@ func copyRange(dst, src *os.File, s span) error {
 func startWriteback(f *os.File, s span) {
 	_ = unix.SyncFileRange(int(f.Fd()), s.Off, s.Len, unix.SYNC_FILE_RANGE_WRITE)
 }
-
-// reserve has a file system that can set room aside for what is about to be written, which costs it less then. It is only a wish, too: the
-// plan has looked whether there is room, one that compresses may need less, and writing tells what is wrong.
-func reserve(f *os.File, s span) { _ = allocate(f, unix.FALLOC_FL_KEEP_SIZE, s) }
-
-// punch makes a hole of a range. File systems that have no holes keep the dead pages, which does no harm.
-func punch(f *os.File, s span) error {
-	return allocate(f, unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, s)
-}
-
-// allocate changes what room a file has, where the file system knows how to.
-func allocate(f *os.File, mode uint32, s span) error {
-	if s.Len == 0 {
-		return nil // the call takes no empty range
-	}
-	for {
-		err := unix.Fallocate(int(f.Fd()), mode, s.Off, s.Len)
-		switch {
-		case errors.Is(err, unix.EINTR):
-			continue
-		case err == nil, errors.Is(err, unix.EOPNOTSUPP), errors.Is(err, unix.ENOSYS):
-			return nil
-		}
-		return &os.PathError{Op: "fallocate", Path: f.Name(), Err: err}
-	}
-}

@@ -12,7 +12,3 @@ func reflink(_, _ *os.File) error { return errors.ErrUnsupported }
 func copyRange(dst, src *os.File, s span) error { return copyThroughMemory(dst, src, s) }
 
 func startWriteback(*os.File, span) {}
-
-func reserve(*os.File, span) {}
-
-func punch(*os.File, span) error { return nil }

@@ -15,11 +15,9 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/lifeboat-dr/lifeboat/catalog"
+	"github.com/lifeboat-dr/lifeboat/internal/disk"
 	"github.com/lifeboat-dr/lifeboat/sinks"
 )
-
-// downloadPart is how many bytes are read, written and hashed at a time.
-const downloadPart = 1 << 20
 
 // A haste says when an object is read in several ranges at once. Stores give each connection only so much; where one connection is
 // enough, as from a directory, more would only be in each other's way.
@@ -108,13 +106,13 @@ func (d *download) read(ctx context.Context, r *byteRange, pause func()) error {
 		return err
 	}
 	defer body.Close()
-	buf := make([]byte, downloadPart)
+	buf := make([]byte, disk.WritePart)
 	for at := begin; ; {
 		left := d.left(r)
 		if left == 0 {
 			return d.ends(body, at)
 		}
-		n, err := fill(body, buf[:min(left, downloadPart)])
+		n, err := fill(body, buf[:min(left, disk.WritePart)])
 		if _, bad := d.dst.WriteAt(buf[:n], at); bad != nil {
 			return bad
 		}
@@ -168,14 +166,14 @@ func (d *download) changed() {
 // digest hashes the file from its beginning, as it comes.
 func (d *download) digest(ctx context.Context) (string, error) {
 	h := sha256.New()
-	buf := make([]byte, downloadPart)
+	buf := make([]byte, disk.WritePart)
 	for at := int64(0); at < d.size; {
 		upTo, err := d.wait(ctx, at)
 		if err != nil {
 			return "", err
 		}
 		for at < upTo {
-			part := buf[:min(upTo-at, downloadPart)]
+			part := buf[:min(upTo-at, disk.WritePart)]
 			if _, err := d.dst.ReadAt(part, at); err != nil {
 				return "", readFully(err)
 			}

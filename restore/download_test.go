@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/lifeboat-dr/lifeboat/catalog"
+	"github.com/lifeboat-dr/lifeboat/internal/disk"
 	"github.com/lifeboat-dr/lifeboat/sinks"
 	"github.com/lifeboat-dr/lifeboat/sinks/mem"
 )
@@ -78,18 +79,18 @@ func (b *countedBody) Close() error {
 // TestASlowObjectIsReadInRanges holds what each way of reading gives, and that every reader is closed when it is over.
 func TestASlowObjectIsReadInRanges(t *testing.T) {
 	t.Parallel()
-	data := make([]byte, 9*downloadPart+7)
+	data := make([]byte, 9*disk.WritePart+7)
 	for i := range data {
 		data[i] = byte(i * 7 / 3)
 	}
 	digest := sha256.Sum256(data)
 	right := hex.EncodeToString(digest[:])
 	boom := errors.New("boom")
-	slow, ordinary := haste{ranges: 4, least: downloadPart}, ordinaryHaste()
+	slow, ordinary := haste{ranges: 4, least: disk.WritePart}, ordinaryHaste()
 	ordinary.after = time.Hour
 	size := int64(len(data))
-	step := (size - downloadPart) / 4
-	inRanges := []int64{0, downloadPart + step, downloadPart + 2*step, downloadPart + 3*step}
+	step := (size - disk.WritePart) / 4
+	inRanges := []int64{0, disk.WritePart + step, disk.WritePart + 2*step, disk.WritePart + 3*step}
 	for name, c := range map[string]struct {
 		how  haste
 		data []byte
@@ -102,7 +103,7 @@ func TestASlowObjectIsReadInRanges(t *testing.T) {
 		"fast":                 {how: ordinary, data: data, offs: []int64{0}},
 		"slow":                 {how: slow, data: data, offs: inRanges},
 		"too small":            {how: haste{ranges: 4, least: size}, data: data, offs: []int64{0}},
-		"room for two":         {how: haste{ranges: 4, least: size / 3}, data: data, offs: []int64{0, downloadPart + (size-downloadPart)/2}},
+		"room for two":         {how: haste{ranges: 4, least: size / 3}, data: data, offs: []int64{0, disk.WritePart + (size-disk.WritePart)/2}},
 		"fails at once":        {how: slow, data: data, fail: 1, why: boom, want: boom},
 		"fails in a range":     {how: slow, data: data, fail: inRanges[2] + 5, why: boom, want: boom},
 		"fails at its end":     {how: slow, data: data, fail: size - 1, why: boom, want: boom},

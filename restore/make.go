@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/lifeboat-dr/lifeboat/internal/disk"
 	"github.com/lifeboat-dr/lifeboat/snapshot"
 )
 
@@ -78,7 +79,7 @@ func (r *runner) order() (order, error) {
 func (r *runner) settle(ctx context.Context) error {
 	r.enter(StepSync, int64(len(r.files)-1)*r.layout.bytes())
 	for _, gap := range r.layout.Gaps {
-		if err := punch(r.files[0], gap); err != nil {
+		if err := disk.Punch(r.files[0], gap.Off, gap.Len); err != nil {
 			return err
 		}
 	}

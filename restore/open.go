@@ -10,14 +10,12 @@ import (
 	"io"
 	"os"
 
+	"github.com/lifeboat-dr/lifeboat/internal/disk"
 	"github.com/lifeboat-dr/lifeboat/snapshot"
 )
 
-const (
-	// pourPart and pourAhead bound the memory between reading the plain bytes and writing them.
-	pourPart  = 1 << 20
-	pourAhead = 12
-)
+// pourAhead is how many parts, as they are written, may wait between reading the plain bytes and writing them: 12 MiB.
+const pourAhead = 96
 
 // poured is what became of a stream of plain bytes.
 type poured struct {
@@ -37,7 +35,7 @@ type part struct {
 func pour(ctx context.Context, dst *os.File, src io.Reader, moved func(n int64)) (*poured, error) {
 	empty, full, written := make(chan []byte, pourAhead), make(chan part, pourAhead), make(chan part, pourAhead)
 	for range pourAhead {
-		empty <- make([]byte, pourPart)
+		empty <- make([]byte, disk.WritePart)
 	}
 	done := make(chan struct{})
 	defer func() {

@@ -15,12 +15,13 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/lifeboat-dr/lifeboat/internal/disk"
 	"github.com/lifeboat-dr/lifeboat/snapshot"
 )
 
 func TestTheDigestAtTheEndIsFoundHoweverTheBytesCome(t *testing.T) {
 	t.Parallel()
-	for _, size := range []int{0, 1, 31, 32, 33, 1000, pourPart - 32, pourPart, 3*pourPart + 7} {
+	for _, size := range []int{0, 1, 31, 32, 33, 1000, disk.WritePart - 32, disk.WritePart, 3*disk.WritePart + 7} {
 		body := bytes.Repeat([]byte("lifeboat"), size/8+1)[:size]
 		sum := sha256.Sum256(body)
 		whole := append(bytes.Clone(body), sum[:]...)
@@ -70,7 +71,7 @@ func TestPouringEndsWithItsSourceOrItsContext(t *testing.T) {
 	}
 	defer dst.Close()
 	boom := errors.New("boom")
-	broken := io.MultiReader(bytes.NewReader(make([]byte, 5*pourPart+1)), iotest.ErrReader(boom))
+	broken := io.MultiReader(bytes.NewReader(make([]byte, 5*disk.WritePart+1)), iotest.ErrReader(boom))
 	if _, err := pour(t.Context(), dst, broken, func(int64) {}); !errors.Is(err, boom) {
 		t.Errorf("source: %v", err)
 	}

@@ -84,7 +84,7 @@ func (r *runner) unseal(ctx context.Context, in io.ReadSeeker) (*crypto.Opened, 
 // pour writes the plain bytes into the first file and compares what they are with what they should be.
 func (r *runner) pour(ctx context.Context, in io.Reader) error {
 	src := &r.plan.Source
-	reserve(r.files[0], span{0, src.Size})
+	wish(r.files[0], span{0, src.Size})
 	got, err := pour(ctx, r.files[0], io.LimitReader(in, src.Size+1), r.advance)
 	if err != nil {
 		return fmt.Errorf("open %s: %w", src.name(), err)

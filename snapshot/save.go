@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+
+	"github.com/lifeboat-dr/lifeboat/internal/disk"
 )
 
 const (
@@ -21,9 +23,6 @@ const (
 	defaultStall = 30 * time.Second
 
 	trailerSize = sha256.Size
-
-	// What arrives in pieces of 16 KiB is written in chunks: each call of a file system costs more than a piece is worth.
-	chunkSize = 1 << 20
 )
 
 // SaveOptions are the wishes of Save's caller.
@@ -56,7 +55,7 @@ func (c *Cluster) Save(ctx context.Context, ep Endpoint, dst io.Writer, o SaveOp
 	outer := ctx
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	r := &receiver{dst: dst, expected: ep.DBSize, digest: sha256.New(), progress: o.Progress, chunk: make([]byte, 0, chunkSize)}
+	r := &receiver{dst: dst, expected: ep.DBSize, digest: sha256.New(), progress: o.Progress, chunk: make([]byte, 0, disk.WritePart)}
 	err = r.receive(ctx, l.cc, newStallWatch(o.Stall, cancel))
 	if err == nil {
 		return r.finish(l.url)

@@ -7,6 +7,10 @@ import (
 	"io"
 	"os"
 	"sync"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/lifeboat-dr/lifeboat/internal/disk"
 )
 
 // A Spool is a file without a name: what is written to it is gone with the process that holds it, however that ends. It is
@@ -72,10 +76,11 @@ func (s *Spool) Reserve(bytes int64) error {
 	if err := Room(s.dir, bytes); err != nil { // a file system may take all that is left before it says so
 		return err
 	}
-	if err := reserve(s.file, bytes); err != nil {
-		return &kindError{ErrSpool, fmt.Errorf("spool in %s: room for %d bytes: %w", s.dir, bytes, err)}
+	err := disk.Reserve(s.file, 0, bytes)
+	if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) || errors.Is(err, unix.EFBIG) {
+		return &kindError{ErrSpool, fmt.Errorf("spool in %s: room for %d bytes: %w", s.dir, bytes, cause(err))}
 	}
-	return nil
+	return nil // what else is wrong, if anything, writing will tell
 }
 
 // File is the spool itself, for ReadAt or as a descriptor for a child. Its offset belongs to the writer.

@@ -21,20 +21,6 @@ func openUnnamed(dir string) (*os.File, error) {
 	return nil, err
 }
 
-// reserve sets room aside behind the end of the file, and leaves the end where it is.
-func reserve(f *os.File, bytes int64) error {
-	for {
-		err := unix.Fallocate(int(f.Fd()), unix.FALLOC_FL_KEEP_SIZE, 0, bytes)
-		switch {
-		case errors.Is(err, unix.EINTR):
-			continue
-		case errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EDQUOT), errors.Is(err, unix.EFBIG):
-			return err
-		}
-		return nil // what else is wrong, if anything, writing will tell
-	}
-}
-
 // writeBack starts writing a range and waits for the one before it, so that never more than two steps are dirty.
 func writeBack(f *os.File, off, n int64) error {
 	if err := unix.SyncFileRange(int(f.Fd()), off, n, unix.SYNC_FILE_RANGE_WRITE); err != nil {

@@ -8,6 +8,3 @@ func openUnnamed(dir string) (*os.File, error) { return openNamed(dir) }
 
 // writeBack leaves it to the system.
 func writeBack(*os.File, int64, int64) error { return nil }
-
-// reserve leaves that to the system, too.
-func reserve(*os.File, int64) error { return nil }

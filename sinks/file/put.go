@@ -10,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/lifeboat-dr/lifeboat/internal/disk"
 	"github.com/lifeboat-dr/lifeboat/sinks"
 )
 
@@ -80,7 +81,7 @@ func errExists() error { return sinks.Because("the object exists already", fs.Er
 
 // fill writes the body and brings it to the disk.
 func fill(ctx context.Context, f *os.File, body io.ReaderAt, size int64) error {
-	buf := make([]byte, min(size, 1<<20))
+	buf := make([]byte, min(size, disk.WritePart))
 	for off := int64(0); off < size; {
 		if err := ctx.Err(); err != nil {
 			return err
