@@ -82,6 +82,9 @@ func (s *scene) run(ctx context.Context, w way) (r result, err error) {
 	if out, err := exec.CommandContext(ctx, "sync").CombinedOutput(); err != nil {
 		return r, fmt.Errorf("sync: %w\n%s", err, out)
 	}
+	if err := touch(); err != nil {
+		return r, err
+	}
 	before, err := s.serverTimes()
 	if err != nil {
 		return r, err

@@ -92,12 +92,11 @@ func cpuLine(name, pattern string) string {
 }
 
 func memoryText() string {
-	text, _ := os.ReadFile("/proc/meminfo")
-	var kB int64
-	if _, err := fmt.Sscanf(string(text), "MemTotal: %d kB", &kB); err != nil {
+	total, err := memory("MemTotal")
+	if err != nil {
 		return "an unknown amount"
 	}
-	return fmt.Sprintf("%.1f GiB", gib(kB<<10))
+	return fmt.Sprintf("%.1f GiB", gib(total))
 }
 
 // output is what a command says, or its name with a question mark.
