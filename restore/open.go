@@ -14,8 +14,13 @@ import (
 	"github.com/lifeboat-dr/lifeboat/snapshot"
 )
 
-// pourAhead is how many parts, as they are written, may wait between reading the plain bytes and writing them: 12 MiB.
-const pourAhead = 96
+const (
+	// pourAhead is how many parts, as they are written, may wait between reading the plain bytes and writing them: 12 MiB.
+	pourAhead = 96
+
+	// pourStep is after how many bytes the disk is to begin with them. It has no use for small requests.
+	pourStep = 1 << 20
+)
 
 // poured is what became of a stream of plain bytes.
 type poured struct {
@@ -89,12 +94,15 @@ func draw(src io.Reader, empty <-chan []byte, full chan<- part, done <-chan stru
 func spill(dst *os.File, full <-chan part, written chan<- part) {
 	defer close(written)
 	var bad error
-	off := int64(0)
+	begun, off := int64(0), int64(0)
 	for p := range full {
 		if bad == nil {
 			_, bad = dst.WriteAt(p.data, off)
-			startWriteback(dst, span{off, int64(len(p.data))})
 			off += int64(len(p.data))
+		}
+		if off-begun >= pourStep || p.err != nil && off > begun {
+			startWriteback(dst, span{begun, off - begun})
+			begun = off
 		}
 		if bad != nil {
 			p.err = bad

@@ -28,7 +28,7 @@ const (
 // SaveOptions are the wishes of Save's caller.
 type SaveOptions struct {
 	Stall    time.Duration           // see stallBytes; 0 is 30 s
-	Progress func(done, total int64) // bytes, called every MiB and at the end; may be nil
+	Progress func(done, total int64) // bytes, called for every piece that is written, and at the end; may be nil
 }
 
 // Saved is what Save has written.

@@ -78,6 +78,7 @@ func (f *backupFlags) register(cmd *cobra.Command) {
 }
 
 func (f *backupFlags) run(g *global, cmd *cobra.Command) error {
+	collectEarly()
 	ctx := cmd.Context()
 	o, err := f.complete(g, cmd)
 	if err != nil {

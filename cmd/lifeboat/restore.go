@@ -72,6 +72,7 @@ EXIT STATUS
 }
 
 func (f *restoreFlags) run(g *global, cmd *cobra.Command, asked string) error {
+	collectEarly()
 	ctx := cmd.Context()
 	node, err := readLike(f.like)
 	if err != nil {

@@ -90,6 +90,7 @@ type verifiedJSON struct {
 }
 
 func (f *verifyFlags) run(g *global, cmd *cobra.Command, selectors []string) error {
+	collectEarly()
 	switch {
 	case f.cross && (f.all || f.deep || f.sample != "" || len(selectors) > 0):
 		return &usageError{"--cross-check compares members, and no backups", "leave out the backups, --all, --sample and --deep, and verify them by a command of their own"}

@@ -65,8 +65,8 @@ func benchMany(ctx context.Context, p programs, parent string, clusters int) (m 
 	if err != nil {
 		return m, err
 	}
-	if out, err := exec.CommandContext(ctx, "sync").CombinedOutput(); err != nil {
-		return m, fmt.Errorf("sync: %w\n%s", err, out)
+	if err := level(ctx); err != nil {
+		return m, err
 	}
 	progress("%d clusters of %d MiB, %d at a time", clusters, manySize, manyAtOnce)
 	before, err := cpuOfAll(sources)

@@ -78,11 +78,7 @@ func (s *scene) run(ctx context.Context, w way) (r result, err error) {
 	if p.bucket, err = s.store.create(ctx); err != nil {
 		return r, err
 	}
-	// What others have written must not be waited for in this one's time.
-	if out, err := exec.CommandContext(ctx, "sync").CombinedOutput(); err != nil {
-		return r, fmt.Errorf("sync: %w\n%s", err, out)
-	}
-	if err := touch(); err != nil {
+	if err := level(ctx); err != nil {
 		return r, err
 	}
 	before, err := s.serverTimes()

@@ -1,9 +1,12 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
+	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -14,10 +17,18 @@ const (
 	leftAlone   = 512 << 20 // bytes
 )
 
-// touch takes the machine's free memory and gives it back. A virtual machine may have given to its host what was free for some seconds, and then
-// whoever takes it again pays for that, up to ten times what writing a file costs else: which way it hits would be chance. What is cached stays cached.
-func touch() (err error) {
-	free, err := memory("MemFree")
+// level lets every way begin alike: what others have written is on the disk, and the machine has the memory that it says is free.
+func level(ctx context.Context) error {
+	if out, err := exec.CommandContext(ctx, "sync").CombinedOutput(); err != nil {
+		return fmt.Errorf("sync: %w\n%s", err, out)
+	}
+	return touch(ctx)
+}
+
+// touch takes free memory and gives it back. A virtual machine may have given to its host what was free for some seconds, and whoever takes it
+// again pays for that (docs/benchmarks.md).
+func touch(ctx context.Context) (err error) {
+	free, err := free()
 	if err != nil {
 		return err
 	}
@@ -27,14 +38,39 @@ func touch() (err error) {
 	}
 	pages, err := unix.Mmap(-1, 0, int(n), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON|unix.MAP_NORESERVE)
 	if err != nil {
-		return fmt.Errorf("free memory cannot be touched: %w", err)
+		progress("free memory is not touched: %v", err)
+		return nil
 	}
 	defer func() { err = errors.Join(err, unix.Munmap(pages)) }()
 	_ = unix.Madvise(pages, unix.MADV_HUGEPAGE) // which is faster, where there is such a thing
-	for i := 0; i < len(pages); i += os.Getpagesize() {
+	for i := 0; i < len(pages) && ctx.Err() == nil; i += os.Getpagesize() {
 		pages[i] = 1
 	}
-	return nil
+	return ctx.Err()
+}
+
+// free is how many bytes can be had without taking them from anything: the machine's, or what its control group, if it has one of its own, leaves.
+func free() (int64, error) {
+	n, err := memory("MemFree")
+	if err != nil {
+		return 0, err
+	}
+	for _, group := range [][2]string{{"memory.max", "memory.current"}, {"memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"}} {
+		limit, unlimited := number("/sys/fs/cgroup/" + group[0])
+		used, unknown := number("/sys/fs/cgroup/" + group[1])
+		if unlimited == nil && unknown == nil {
+			n = min(n, limit-used)
+		}
+	}
+	return n, nil
+}
+
+func number(file string) (int64, error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return 0, err
+	}
+	return strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64)
 }
 
 // memory is a line of /proc/meminfo in bytes.

@@ -1,11 +1,11 @@
-// Package disk is how large files are written: in pieces of which size, and with room set aside before.
+// Package disk is how large files are written: in pieces of which size, and with room set aside before. It writes nothing itself, and does not
+// judge what a file system says.
 package disk
 
 import "os"
 
-// WritePart is in how large pieces files are best written, in bytes. Smaller ones cost a file system more than they are worth. For much
-// larger ones Linux looks for memory in blocks that it may have given back to the host of a virtual machine, which costs
-// five to ten times as much as the writing itself (docs/benchmarks.md).
+// WritePart is in how large pieces files are best written, in bytes. Smaller ones cost a file system more than they are worth, and much larger
+// ones take memory that a virtual machine's host may have to find first (docs/benchmarks.md).
 const WritePart = 128 << 10
 
 // Reserve sets room aside for n bytes from off on, and leaves the end of the file where it is: writing them costs the file system less

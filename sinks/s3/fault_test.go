@@ -73,6 +73,28 @@ func putFaultTests() map[string]func(*testing.T, place) {
 			}
 			p.leavesNothing(t, "a")
 		},
+		"a store that hangs in mid-answer holds nobody back who was told to end": func(t *testing.T, p place) {
+			ctx, leave := context.WithCancel(t.Context())
+			s := p.disturbed(t, func(req *http.Request, send conformtest.Send) (*http.Response, error) {
+				switch callName(req) {
+				case "CreateMultipartUpload":
+					time.AfterFunc(100*time.Millisecond, leave)
+					resp, err := answers(req, 200, "")
+					resp.Body = hanging{req.Context()}
+					return resp, err
+				case "ListMultipartUploads":
+					return conformtest.Hang(req)
+				}
+				return send(req)
+			}, nil)
+			began := time.Now()
+			if err := conformtest.Put(ctx, s, "a", conformtest.Content(6, part+1)); !errors.Is(err, context.Canceled) {
+				t.Errorf("put says: %v", err)
+			}
+			if took := time.Since(began); took > 4*time.Second {
+				t.Errorf("it took %v", took)
+			}
+		},
 		"an upload that begins when its caller has gone leaves nothing": func(t *testing.T, p place) {
 			ctx, leave := context.WithCancel(t.Context())
 			var late sync.WaitGroup
@@ -105,6 +127,12 @@ func putFaultTests() map[string]func(*testing.T, place) {
 		},
 	}
 }
+
+// hanging is an answer whose body never comes.
+type hanging struct{ ctx context.Context }
+
+func (h hanging) Read([]byte) (int, error) { <-h.ctx.Done(); return 0, h.ctx.Err() }
+func (hanging) Close() error               { return nil }
 
 func retryTests() map[string]func(*testing.T, place) {
 	return map[string]func(*testing.T, place){

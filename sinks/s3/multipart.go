@@ -12,9 +12,13 @@ import (
 )
 
 const (
-	maxParts     = 10_000
+	maxParts  = 10_000
+	maxRounds = 3
+
+	// abortTimeout is for giving up what was sent, and cleaning for all of that together once the context has ended: whoever was told to end
+	// has 5 s, and a look after them (see settle).
 	abortTimeout = 15 * time.Second
-	maxRounds    = 3
+	cleaning     = 3 * time.Second
 )
 
 // parts puts the object in parts. A store that finds another write to the same key under way wants the whole upload
@@ -35,6 +39,8 @@ func (u *upload) parts(ctx context.Context) error {
 }
 
 func (u *upload) inParts(ctx context.Context) error {
+	late, over := linger(ctx, cleaning)
+	defer over()
 	creation := u.attempt()
 	created, err := u.client.CreateMultipartUpload(ctx, u.storeParts(&s3.CreateMultipartUploadInput{
 		Bucket:   &u.o.Bucket,
@@ -42,14 +48,14 @@ func (u *upload) inParts(ctx context.Context) error {
 		Metadata: u.metadata,
 	}), creation.option)
 	if creation.unsure {
-		defer u.strays(ctx)
+		defer u.strays(late)
 	}
 	if err != nil {
 		return err
 	}
 	parts, err := u.send(ctx, created)
 	if err != nil {
-		u.abort(ctx, created.UploadId)
+		u.abort(late, created.UploadId)
 		return err
 	}
 	completion := u.attempt()
@@ -63,7 +69,7 @@ func (u *upload) inParts(ctx context.Context) error {
 	}, completion.option)
 	if err != nil {
 		// Before looking whether it took effect: afterwards it no longer can.
-		u.abort(ctx, created.UploadId)
+		u.abort(late, created.UploadId)
 	}
 	return u.settle(ctx, completion, err)
 }
@@ -125,10 +131,10 @@ func (u *upload) part(ctx context.Context, to *s3.CreateMultipartUploadOutput, n
 	}, nil
 }
 
-// abort removes what was sent. It must work when ctx has ended, and has little time then. A part whose request was given up may be
+// abort removes what was sent. A part whose request was given up may be
 // taken afterwards, and the upload be there again: so it is removed again, as Amazon's documentation advises.
 func (u *upload) abort(ctx context.Context, id *string) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), abortTimeout)
+	ctx, cancel := context.WithTimeout(ctx, abortTimeout)
 	defer cancel()
 	for _, wait := range []time.Duration{0, 100 * time.Millisecond, 400 * time.Millisecond} {
 		select {
@@ -145,7 +151,7 @@ func (u *upload) abort(ctx context.Context, id *string) {
 // strays removes the uploads of this key that were begun by requests whose answers were lost. Nothing tells them from
 // the upload of another put of the same key at the same time; that one will begin again, and one of the two will win.
 func (u *upload) strays(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), abortTimeout)
+	ctx, cancel := context.WithTimeout(ctx, abortTimeout)
 	defer cancel()
 	for stray, err := range u.uploads(ctx, u.operation("put", u.op.key), u.key) {
 		if err != nil {

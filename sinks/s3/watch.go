@@ -2,6 +2,7 @@ package s3
 
 import (
 	"context"
+	"io"
 	"net/http"
 	"time"
 
@@ -14,7 +15,7 @@ const (
 	completion = 10
 
 	// lingering is for how long the answer to the beginning of an upload is waited for after the context has ended. A store may carry
-	// out what it was asked by somebody who has gone, and only who knows an upload's ID can remove it.
+	// out what it was asked by somebody who has gone, and that after strays has looked for it.
 	lingering = 2 * time.Second
 )
 
@@ -32,17 +33,41 @@ func (w *watched) Do(req *http.Request) (*http.Response, error) {
 		case query.Has("uploadId"):
 			window *= completion
 		case query.Has("uploads"):
-			ctx, answered := linger(req.Context())
-			defer answered()
-			req = req.WithContext(ctx)
+			return w.begin(req)
 		}
 	}
 	return overhttp.Send(w.base, req, window)
 }
 
-// linger returns a context that ends some time after ctx, unless there was an answer before.
-func linger(ctx context.Context) (longer context.Context, answered func()) {
+// begin sends the request that begins an upload, and lingers until all of the answer was read.
+func (w *watched) begin(req *http.Request) (*http.Response, error) {
+	if err := req.Context().Err(); err != nil {
+		return nil, err // nobody has asked yet
+	}
+	ctx, over := linger(req.Context(), lingering)
+	resp, err := overhttp.Send(w.base, req.WithContext(ctx), w.window)
+	if err != nil {
+		over()
+		return nil, err
+	}
+	resp.Body = &answer{resp.Body, over}
+	return resp, nil
+}
+
+// answer is a body with something to do when it is closed.
+type answer struct {
+	io.ReadCloser
+	over func()
+}
+
+func (a *answer) Close() error {
+	defer a.over()
+	return a.ReadCloser.Close()
+}
+
+// linger returns a context that ends some time after ctx does, or never when over is called before.
+func linger(ctx context.Context, after time.Duration) (longer context.Context, over func()) {
 	longer, end := context.WithCancelCause(context.WithoutCancel(ctx))
-	stop := context.AfterFunc(ctx, func() { time.AfterFunc(lingering, func() { end(context.Cause(ctx)) }) })
+	stop := context.AfterFunc(ctx, func() { time.AfterFunc(after, func() { end(context.Cause(ctx)) }) })
 	return longer, func() { stop() }
 }
