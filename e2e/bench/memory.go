@@ -28,12 +28,11 @@ func level(ctx context.Context) error {
 // touch takes free memory and gives it back. A virtual machine may have given to its host what was free for some seconds, and whoever takes it
 // again pays for that (docs/benchmarks.md).
 func touch(ctx context.Context) (err error) {
-	free, err := free()
+	n, err := free()
 	if err != nil {
 		return err
 	}
-	n := min(free-leftAlone, mostTouched)
-	if n <= 0 {
+	if n = min(n-leftAlone, mostTouched); n <= 0 {
 		return nil
 	}
 	pages, err := unix.Mmap(-1, 0, int(n), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON|unix.MAP_NORESERVE)

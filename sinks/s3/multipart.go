@@ -15,8 +15,8 @@ const (
 	maxParts  = 10_000
 	maxRounds = 3
 
-	// abortTimeout is for giving up what was sent, and cleaning for all of that together once the context has ended: whoever was told to end
-	// has 5 s, and a look after them (see settle).
+	// abortTimeout is for giving up what was sent, and cleaning for all of that together once the context has ended: with the look that settle
+	// may take after it, these are the 5 s of whoever was told to end.
 	abortTimeout = 15 * time.Second
 	cleaning     = 3 * time.Second
 )
@@ -131,8 +131,8 @@ func (u *upload) part(ctx context.Context, to *s3.CreateMultipartUploadOutput, n
 	}, nil
 }
 
-// abort removes what was sent. A part whose request was given up may be
-// taken afterwards, and the upload be there again: so it is removed again, as Amazon's documentation advises.
+// abort removes what was sent. A part whose request was given up may be taken afterwards, and the upload be there again: so it is
+// removed again, as Amazon's documentation advises.
 func (u *upload) abort(ctx context.Context, id *string) {
 	ctx, cancel := context.WithTimeout(ctx, abortTimeout)
 	defer cancel()

@@ -15,8 +15,8 @@ const (
 	completion = 10
 
 	// lingering is for how long the answer to the beginning of an upload is waited for after the context has ended. A store may carry
-	// out what it was asked by somebody who has gone, and that after strays has looked for it.
-	lingering = 2 * time.Second
+	// out what it was asked by somebody who has gone, and that after strays has looked for it. It is a part of cleaning.
+	lingering = 1500 * time.Millisecond
 )
 
 // watched sends requests, each under a watchdog. It is not an http.Client, so it follows no redirect.
