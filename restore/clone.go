@@ -94,6 +94,10 @@ func clone(ctx context.Context, dst, src *os.File, l layout, moved func(n int64)
 // that compresses may need less, and writing tells what is wrong.
 func wish(f *os.File, s span) { _ = disk.Reserve(f, s.Off, s.Len) }
 
+// startWriteback has a range begin to be written, so that the sync at the end finds little left to do. It is a wish, too: that sync tells
+// what is wrong.
+func startWriteback(f *os.File, s span) { _ = disk.BeginWriting(f, s.Off, s.Len) }
+
 // equalise makes sure that dst holds what src holds outside the gaps, byte by byte: src has been edited since dst was begun
 // to be cloned from it, which changed a few pages, some perhaps while they were copied. Whatever differs is written again, and read again.
 func equalise(ctx context.Context, dst, src *os.File, l layout, moved func(n int64)) error {

@@ -29,9 +29,3 @@ func copyRange(dst, src *os.File, s span) error {
 	}
 	return nil
 }
-
-// startWriteback has the kernel begin to write a range, so that the sync at the end finds little left to do. It is only a
-// wish: the sync does not depend on it.
-func startWriteback(f *os.File, s span) {
-	_ = unix.SyncFileRange(int(f.Fd()), s.Off, s.Len, unix.SYNC_FILE_RANGE_WRITE)
-}

@@ -102,13 +102,23 @@ func (s *Spool) Write(p []byte) (int, error) {
 	s.mu.Unlock()
 	s.more.Broadcast()
 	if err == nil && s.step > 0 && size-s.flushed >= s.step {
-		err = writeBack(s.file, s.flushed, size-s.flushed)
-		s.flushed = size
+		err = s.writeBack(size)
 	}
 	if err != nil {
 		return n, &kindError{ErrSpool, fmt.Errorf("spool in %s: %w", s.dir, cause(err))}
 	}
 	return n, nil
+}
+
+// writeBack begins to write what has come since the last time and waits for what had come before, so that never more than two steps are dirty.
+func (s *Spool) writeBack(size int64) error {
+	from, n := s.flushed, size-s.flushed
+	s.flushed = size
+	err := disk.BeginWriting(s.file, from, n)
+	if before := min(from, n); err == nil && before > 0 {
+		err = disk.AwaitWriting(s.file, from-before, before)
+	}
+	return err
 }
 
 // Finish tells the followers that nothing more will come: nil is an end, anything else the reason why there is none.

@@ -1,5 +1,5 @@
-// Package disk is how large files are written: in pieces of which size, and with room set aside before. It writes nothing itself, and does not
-// judge what a file system says.
+// Package disk is how large files are written: in pieces of which size, with room set aside before, and to the disk when. It does not judge what a file
+// system says.
 package disk
 
 import "os"

@@ -79,9 +79,9 @@ func (s *Sink) put(ctx context.Context, root *os.Root, key string, body io.Reade
 
 func errExists() error { return sinks.Because("the object exists already", fs.ErrExist) }
 
-// fill writes the body and brings it to the disk.
+// fill writes the body and brings it to the disk, and has it leave the memory: what is read back is then what the disk holds.
 func fill(ctx context.Context, f *os.File, body io.ReaderAt, size int64) error {
-	buf := make([]byte, min(size, disk.WritePart))
+	buf, out := make([]byte, min(size, disk.WritePart)), disk.NewPassing(f)
 	for off := int64(0); off < size; {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -90,12 +90,12 @@ func fill(ctx context.Context, f *os.File, body io.ReaderAt, size int64) error {
 		if err := sinks.ReadBody(body, piece, off); err != nil {
 			return err
 		}
-		if _, err := f.Write(piece); err != nil {
+		if _, err := out.Write(piece); err != nil {
 			return err
 		}
 		off += int64(len(piece))
 	}
-	return f.Sync()
+	return out.Sync()
 }
 
 // makeParents makes the directories above key that are missing.
