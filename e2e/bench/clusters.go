@@ -65,7 +65,7 @@ func benchMany(ctx context.Context, p programs, parent string, clusters int) (m 
 	if err != nil {
 		return m, err
 	}
-	if err := level(ctx); err != nil {
+	if err := level(ctx, m.bytes); err != nil {
 		return m, err
 	}
 	progress("%d clusters of %d MiB, %d at a time", clusters, manySize, manyAtOnce)

@@ -78,7 +78,7 @@ func (s *scene) run(ctx context.Context, w way) (r result, err error) {
 	if p.bucket, err = s.store.create(ctx); err != nil {
 		return r, err
 	}
-	if err := level(ctx); err != nil {
+	if err := level(ctx, s.source.dbSize); err != nil {
 		return r, err
 	}
 	before, err := s.serverTimes()

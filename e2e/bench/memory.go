@@ -13,26 +13,27 @@ import (
 )
 
 const (
-	mostTouched = 24 << 30  // bytes; the machine may have any amount
+	perDatabase = 5         // times its size is what no way takes more of for files: a plain copy, three members, and something to spare
 	leftAlone   = 512 << 20 // bytes
 )
 
-// level lets every way begin alike: what others have written is on the disk, and the machine has the memory that it says is free.
-func level(ctx context.Context) error {
+// level lets every way that works on databases of that many bytes in all begin alike: what others have written is on the disk, and of the memory that
+// is free, the machine has as much as the way may take.
+func level(ctx context.Context, databases int64) error {
 	if out, err := exec.CommandContext(ctx, "sync").CombinedOutput(); err != nil {
 		return fmt.Errorf("sync: %w\n%s", err, out)
 	}
-	return touch(ctx)
+	return touch(ctx, perDatabase*databases)
 }
 
-// touch takes free memory and gives it back. A virtual machine may have given to its host what was free for some seconds, and whoever takes it
-// again pays for that (docs/benchmarks.md).
-func touch(ctx context.Context) (err error) {
+// touch takes free memory, that many bytes at most, and gives it back: Linux hands out first what came back last. A virtual machine may have given to its
+// host what was free for some seconds, and whoever takes it again pays for that (docs/benchmarks.md).
+func touch(ctx context.Context, most int64) (err error) {
 	n, err := free()
 	if err != nil {
 		return err
 	}
-	if n = min(n-leftAlone, mostTouched); n <= 0 {
+	if n = min(n-leftAlone, most); n <= 0 {
 		return nil
 	}
 	pages, err := unix.Mmap(-1, 0, int(n), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON|unix.MAP_NORESERVE)
