@@ -3,6 +3,7 @@ package restore
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -38,7 +39,7 @@ func (l layout) filled() []span {
 func (l layout) valid() error {
 	at := int64(0)
 	for _, g := range l.Gaps {
-		if g.Off < at || g.Len <= 0 || g.Off+g.Len > l.Size {
+		if g.Off < at || g.Len <= 0 || g.Len > l.Size-g.Off {
 			return fmt.Errorf("the editing process tells of a gap at %d+%d in %d bytes", g.Off, g.Len, l.Size)
 		}
 		at = g.Off + g.Len
@@ -84,7 +85,9 @@ func clone(ctx context.Context, dst, src *os.File, l layout, moved func(n int64)
 		if err := copyRange(dst, src, s); err != nil {
 			return err
 		}
-		startWriteback(dst, s)
+		if err := startWriteback(dst, s); err != nil {
+			return err
+		}
 		moved(s.Len)
 		return nil
 	})
@@ -94,9 +97,15 @@ func clone(ctx context.Context, dst, src *os.File, l layout, moved func(n int64)
 // that compresses may need less, and writing tells what is wrong.
 func wish(f *os.File, s span) { _ = disk.Reserve(f, s.Off, s.Len) }
 
-// startWriteback has a range begin to be written, so that the sync at the end finds little left to do. It is a wish, too: that sync tells
-// what is wrong.
-func startWriteback(f *os.File, s span) { _ = disk.BeginWriting(f, s.Off, s.Len) }
+// startWriteback has a range begin to be written where the system can do that, so that the sync at the end finds little left to do. A failed write
+// is an error already: not every file system tells it again.
+func startWriteback(f *os.File, s span) error {
+	err := disk.BeginWriting(f, s.Off, s.Len)
+	if errors.Is(err, errors.ErrUnsupported) {
+		return nil
+	}
+	return err
+}
 
 // equalise makes sure that dst holds what src holds outside the gaps, byte by byte: src has been edited since dst was begun
 // to be cloned from it, which changed a few pages, some perhaps while they were copied. Whatever differs is written again, and read again.

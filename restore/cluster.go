@@ -79,20 +79,20 @@ func (c *cluster) writeLog(memberDir, name string) error {
 	if err := snap.New(zap.NewNop(), snapDir).SaveSnap(raftSnap); err != nil {
 		return fmt.Errorf("write the raft snapshot: %w", err)
 	}
-	if err := syncDir(snapDir); err != nil {
+	if err := syncAt(snapDir); err != nil {
 		return err
 	}
 	making := filepath.Join(memberDir, "wal.partial")
 	if err := c.writeWAL(making, name); err != nil {
 		return fmt.Errorf("write the write-ahead log: %w", err)
 	}
-	if err := syncDir(making); err != nil {
+	if err := syncAt(making); err != nil {
 		return err
 	}
 	if err := os.Rename(making, filepath.Join(memberDir, "wal")); err != nil {
 		return err
 	}
-	return syncDir(memberDir)
+	return syncAt(memberDir)
 }
 
 func (c *cluster) writeWAL(dir, name string) (err error) {

@@ -16,6 +16,7 @@ import (
 	"go.etcd.io/bbolt"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/lifeboat-dr/lifeboat/internal/disk"
 	"github.com/lifeboat-dr/lifeboat/snapshot"
 )
 
@@ -69,6 +70,9 @@ func editFile(f *os.File, gap int64, look bool, in *bufio.Reader, out *json.Enco
 	}
 	done := &edited{}
 	err := withDatabase(f, false, func(db *bbolt.DB, pages *pageMap) (err error) {
+		if err := punch(f, pages.layout(gap)); err != nil {
+			return err
+		}
 		done, err = o.carryOut(db, pages, gap)
 		return err
 	})
@@ -76,6 +80,17 @@ func editFile(f *os.File, gap int64, look bool, in *bufio.Reader, out *json.Enco
 		return err
 	}
 	return out.Encode(done)
+}
+
+// punch makes holes of what is dead before anything is changed: HashKV is then computed from the file with its holes, and what is dead in the end was
+// dead before.
+func punch(f *os.File, l layout) error {
+	for _, gap := range l.Gaps {
+		if err := disk.Punch(f, gap.Off, gap.Len); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // withDatabase opens the file for do, which gets its pages as well. For reading it goes together with the process that

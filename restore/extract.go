@@ -126,5 +126,5 @@ func (r *runner) deliver(ctx context.Context, to string) error {
 		}
 		return err
 	}
-	return syncDir(filepath.Dir(to)) // the stage, empty now, goes with close
+	return errors.Join(syncAt(filepath.Dir(to)), r.stage.syncAbove()) // the stage, empty now, goes with close
 }

@@ -12,7 +12,6 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/lifeboat-dr/lifeboat/internal/disk"
 	"github.com/lifeboat-dr/lifeboat/snapshot"
 )
 
@@ -26,6 +25,9 @@ func (r *runner) edit(ctx context.Context) error {
 	done, err := r.editor.apply(ctx, o)
 	if err != nil {
 		return fmt.Errorf("edit the database: %w", err)
+	}
+	if done.Hash != o.Want {
+		return fmt.Errorf("edit the database: HashKV of what was written is %08x, and was to be %08x", done.Hash, o.Want)
 	}
 	if err := r.files[0].Truncate(done.Size); err != nil {
 		return err
@@ -78,11 +80,6 @@ func (r *runner) order() (order, error) {
 // settle makes every member's file equal to the edited one, and durable.
 func (r *runner) settle(ctx context.Context) error {
 	r.enter(StepSync, int64(len(r.files)-1)*r.layout.bytes())
-	for _, gap := range r.layout.Gaps {
-		if err := disk.Punch(r.files[0], gap.Off, gap.Len); err != nil {
-			return err
-		}
-	}
 	g, gctx := errgroup.WithContext(ctx)
 	g.Go(r.files[0].Sync)
 	for _, f := range r.files[1:] {
@@ -117,7 +114,7 @@ func (r *runner) finish(ctx context.Context) error {
 	if err := g.Wait(); err != nil {
 		return err
 	}
-	if err := syncDir(r.stage.dir); err != nil {
+	if err := syncAt(r.stage.dir); err != nil {
 		return err
 	}
 	if err := r.point(ctx, "complete"); err != nil {
@@ -162,7 +159,7 @@ func (r *runner) furnish(ctx context.Context, root, dest, name string, db *os.Fi
 	if err := r.cluster.writeLog(filepath.Join(root, "member"), name); err != nil {
 		return fmt.Errorf("member %s: %w", name, err)
 	}
-	if err := syncDir(root); err != nil {
+	if err := syncAt(root); err != nil {
 		return err
 	}
 	if err := r.point(ctx, "log of "+name); err != nil {
@@ -194,7 +191,7 @@ func (r *runner) move(from, to []string) (err error) {
 			return err
 		}
 	}
-	if err := syncDir(filepath.Dir(to[0])); err != nil {
+	if err := errors.Join(syncAt(filepath.Dir(to[0])), r.stage.syncAbove()); err != nil {
 		return err
 	}
 	r.done = true

@@ -100,8 +100,8 @@ func spill(dst *os.File, full <-chan part, written chan<- part) {
 			_, bad = dst.WriteAt(p.data, off)
 			off += int64(len(p.data))
 		}
-		if off-begun >= pourStep || p.err != nil && off > begun {
-			startWriteback(dst, span{begun, off - begun})
+		if bad == nil && (off-begun >= pourStep || p.err != nil && off > begun) {
+			bad = startWriteback(dst, span{begun, off - begun})
 			begun = off
 		}
 		if bad != nil {

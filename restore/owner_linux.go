@@ -47,14 +47,13 @@ func (o *owner) give(root string, unlabelled func(error)) error {
 		if err := os.Lchown(path, o.uid, o.gid); err != nil {
 			return err
 		}
-		if unlabelled == nil || o.label == nil {
-			return nil
+		if unlabelled != nil && o.label != nil {
+			if err := unix.Lsetxattr(path, selinux, o.label, 0); err != nil {
+				unlabelled(&os.PathError{Op: "set the SELinux label of", Path: path, Err: err})
+				unlabelled = nil
+			}
 		}
-		if err := unix.Lsetxattr(path, selinux, o.label, 0); err != nil {
-			unlabelled(&os.PathError{Op: "set the SELinux label of", Path: path, Err: err})
-			unlabelled = nil
-		}
-		return nil
+		return syncAt(path)
 	})
 	if err != nil {
 		return fmt.Errorf("give the directory to its owner: %w", err)
@@ -64,7 +63,7 @@ func (o *owner) give(root string, unlabelled func(error)) error {
 			return err
 		}
 	}
-	return syncDir(root)
+	return syncAt(root)
 }
 
 // mayGive reports whether this process may make files that owner's.

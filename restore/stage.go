@@ -71,6 +71,16 @@ func (s *stage) makeAbove(dir string) error {
 	return nil
 }
 
+// syncAbove makes the names of the folders that makeAbove has made durable.
+func (s *stage) syncAbove() error {
+	for _, dir := range s.made {
+		if err := syncAt(filepath.Dir(dir)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // canBeNameless finds out whether a file without a name can be made here and be given one later.
 func (s *stage) canBeNameless() bool {
 	f, err := openNameless(s.dir)
@@ -180,8 +190,8 @@ const (
 	lockPause = 50 * time.Millisecond
 )
 
-// syncDir makes the names in a folder durable.
-func syncDir(path string) error {
+// syncAt makes durable what a file holds, or which names are in a folder; owner, mode and label with it.
+func syncAt(path string) error {
 	d, err := os.Open(path)
 	if err != nil {
 		return err

@@ -110,11 +110,16 @@ func (s *Spool) Write(p []byte) (int, error) {
 	return n, nil
 }
 
-// writeBack begins to write what has come since the last time and waits for what had come before, so that never more than two steps are dirty.
+// writeBack begins to write what has come since the last time and waits for what had come before, so that about two
+// steps are dirty at most.
 func (s *Spool) writeBack(size int64) error {
 	from, n := s.flushed, size-s.flushed
 	s.flushed = size
 	err := disk.BeginWriting(s.file, from, n)
+	if errors.Is(err, errors.ErrUnsupported) {
+		s.step = 0 // it is left to the system
+		return nil
+	}
 	if before := min(from, n); err == nil && before > 0 {
 		err = disk.AwaitWriting(s.file, from-before, before)
 	}

@@ -1,5 +1,4 @@
-// Package disk is how large files are written: in pieces of which size, with room set aside before, and to the disk when. It does not judge what a file
-// system says.
+// Package disk is how large files are written: in pieces of which size, with room set aside before, and to the disk when.
 package disk
 
 import "os"

@@ -8,21 +8,23 @@ import (
 )
 
 func beginWriting(f *os.File, off, n int64) error {
-	return syncRange(f, off, n, unix.SYNC_FILE_RANGE_WRITE)
+	err := syncRange(f, off, n, unix.SYNC_FILE_RANGE_WRITE)
+	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.ESPIPE) {
+		return errors.ErrUnsupported
+	}
+	return err
 }
 
+// awaitWriting forgives nothing: the error may be one that a file system has kept for whoever asks first.
 func awaitWriting(f *os.File, off, n int64) error {
 	return syncRange(f, off, n, unix.SYNC_FILE_RANGE_WAIT_BEFORE)
 }
 
 func syncRange(f *os.File, off, n int64, what int) error {
-	err := unix.SyncFileRange(int(f.Fd()), off, n, what)
-	// What tmpfs and others say who do not know it.
-	if err == nil || errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.ESPIPE) {
-		return nil
+	if err := unix.SyncFileRange(int(f.Fd()), off, n, what); err != nil {
+		return &os.PathError{Op: "sync_file_range", Path: f.Name(), Err: err}
 	}
-	return &os.PathError{Op: "sync_file_range", Path: f.Name(), Err: err}
+	return nil
 }
 
-// uncache is a wish that no file system has to heed, and nothing depends on it.
 func uncache(f *os.File, off, n int64) { _ = unix.Fadvise(int(f.Fd()), off, n, unix.FADV_DONTNEED) }

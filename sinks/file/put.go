@@ -79,9 +79,9 @@ func (s *Sink) put(ctx context.Context, root *os.Root, key string, body io.Reade
 
 func errExists() error { return sinks.Because("the object exists already", fs.ErrExist) }
 
-// fill writes the body and brings it to the disk, and has it leave the memory: what is read back is then what the disk holds.
+// fill writes the body and brings it to the disk.
 func fill(ctx context.Context, f *os.File, body io.ReaderAt, size int64) error {
-	buf, out := make([]byte, min(size, disk.WritePart)), disk.NewPassing(f)
+	buf, out := make([]byte, min(size, disk.WritePart)), &passing{file: f}
 	for off := int64(0); off < size; {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -95,7 +95,7 @@ func fill(ctx context.Context, f *os.File, body io.ReaderAt, size int64) error {
 		}
 		off += int64(len(piece))
 	}
-	return out.Sync()
+	return out.sync()
 }
 
 // makeParents makes the directories above key that are missing.

@@ -35,7 +35,13 @@ func unnamed(_ *os.Root, dir *os.File, key string, fill func(*os.File) error) (e
 	if missing(err) {
 		return errUnsupported
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	if err := f.Sync(); err != nil { // once more: btrfs may do nothing for a file that has no name yet
+		return errors.Join(err, unix.Unlinkat(int(dir.Fd()), path.Base(key), 0))
+	}
+	return nil
 }
 
 // missing tells whether a file system refused because it cannot do this at all.

@@ -1,7 +1,9 @@
-package disk_test
+package file
 
 import (
 	"bytes"
+	"errors"
+	"io"
 	"math"
 	"math/rand/v2"
 	"os"
@@ -22,19 +24,15 @@ func TestWhatPassesLeavesTheMemory(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	var fs unix.Statfs_t
-	if err := unix.Fstatfs(int(f.Fd()), &fs); err != nil {
-		t.Fatal(err)
-	}
 	most, rest := 24<<20, 0
-	if fs.Type == unix.TMPFS_MAGIC { // whose files are nowhere but in memory
+	if !heeds(t, f) { // as tmpfs, whose files are nowhere but in memory
 		most, rest = math.MaxInt, math.MaxInt
 	}
 	const size = 40<<20 + 4711
 	content := make([]byte, size)
 	rand.NewChaCha8([32]byte{1}).Read(content)
 
-	p := disk.NewPassing(f)
+	p := &passing{file: f}
 	for off := 0; off < size; off += disk.WritePart {
 		if _, err := p.Write(content[off:min(off+disk.WritePart, size)]); err != nil {
 			t.Fatal(err)
@@ -43,7 +41,7 @@ func TestWhatPassesLeavesTheMemory(t *testing.T) {
 	if in := cached(t, f); in == 0 || in > most {
 		t.Errorf("before the end %d bytes of %d are in memory", in, size)
 	}
-	if err := p.Sync(); err != nil {
+	if err := p.sync(); err != nil {
 		t.Fatal(err)
 	}
 	if in := cached(t, f); in > rest {
@@ -54,6 +52,41 @@ func TestWhatPassesLeavesTheMemory(t *testing.T) {
 	}
 	if in := cached(t, f); in < size {
 		t.Errorf("after it was read %d bytes are in memory: what was counted before tells nothing", in)
+	}
+}
+
+// heeds tells whether the file system lets go of what is on the disk, and leaves the file empty.
+func heeds(t *testing.T, f *os.File) bool {
+	t.Helper()
+	_, err := f.Write(make([]byte, 1<<20))
+	if err := errors.Join(err, f.Sync()); err != nil {
+		t.Fatal(err)
+	}
+	disk.Uncache(f, 0, 0)
+	in := cached(t, f)
+	_, err = f.Seek(0, io.SeekStart)
+	if err := errors.Join(err, f.Truncate(0)); err != nil {
+		t.Fatal(err)
+	}
+	return in == 0
+}
+
+// TestAFailedWriteIsNotForgotten by the sync at its end: the system may tell of it once.
+func TestAFailedWriteIsNotForgotten(t *testing.T) {
+	t.Parallel()
+	f, err := os.Create(filepath.Join(t.TempDir(), "file"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	p := &passing{file: f}
+	limit := errors.New("the disk is gone")
+	p.err = limit
+	if n, err := p.Write([]byte("more")); n != 0 || !errors.Is(err, limit) {
+		t.Errorf("more is written after a failure: %d, %v", n, err)
+	}
+	if err := p.sync(); !errors.Is(err, limit) {
+		t.Errorf("a sync after a failure says %v", err)
 	}
 }
 
