@@ -147,6 +147,6 @@ func (m many) report(out io.Writer) {
 		m.clusters, float64(m.bytes)/float64(m.clusters)/(1<<20), manyAtOnce, rounded(m.took), float64(m.bytes)/(1<<20)/m.took.Seconds(),
 		float64(m.clusters)/m.took.Minutes(), m.CPU.Seconds(), manySources, m.sources.Seconds(), float64(m.stored)/(1<<20), float64(m.Written)/(1<<20),
 		m.Anon["main"]>>20, m.Together>>20)
-	reportLimits(out, []limit{{what: fmt.Sprintf("%d clusters, memory of all processes together", m.clusters), most: 600, measured: float64(m.Together) / 1e6, unit: " MB"}})
+	reportLimits(out, []limit{{what: fmt.Sprintf("%d clusters, memory of all processes together", m.clusters), most: 600, measured: megabytes(m.Together), unit: " MB"}})
 	fmt.Fprintln(out)
 }

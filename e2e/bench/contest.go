@@ -46,11 +46,13 @@ type result struct {
 // counted is the wall time in seconds that ratios are made of: without the time in which a backup did nothing but read back what it had stored.
 func (r result) counted() float64 { return r.Wall.Seconds() - r.readBackOnly }
 
-// hold runs every way in turn, once uncounted and then so many times.
+// hold runs every way in turn, once uncounted and then so many times. Each round begins with another way, so that none always comes after the same one.
 func (c *contest) hold(ctx context.Context, s *scene, runs int) error {
 	c.results = make([][]result, len(c.ways))
 	for round := range runs + 1 {
-		for i, w := range c.ways {
+		for turn := range c.ways {
+			i := (round + turn) % len(c.ways)
+			w := c.ways[i]
 			r, err := s.run(ctx, w)
 			if err != nil {
 				return fmt.Errorf("%s: %s: %w", c.name, w.name, err)

@@ -18,12 +18,12 @@ const (
 )
 
 const (
-	doesBackup = "compressed (zstd -1), encrypted, durable; bbolt check, keys counted and HashKV computed in the plain file; " +
+	doesBackup = "compressed (zstd, the Go library's fastest level), encrypted, durable; bbolt check, keys counted and HashKV computed in the plain file; " +
 		"the stored file read back, decrypted and compared; manifest"
-	doesPipeline = "compressed (zstd -1 on all CPUs), encrypted, durable, the plain file removed; nothing checked or read back"
+	doesPipeline = "compressed (zstd -1 on all CPUs), encrypted, durable, the plain file removed; its length checked, nothing read back"
 	doesRestore  = "from the sealed file: its digest compared, opened, SHA-256 compared; bbolt check, keys counted, HashKV computed before and after the edit, " +
 		"every member's file compared with it; revision bumped; durable"
-	doesEtcdutl = "from the sealed file: opened, SHA-256 compared by each run; revision bumped; durable"
+	doesEtcdutl = "from the sealed file: opened, the SHA-256 of the copy compared by each run; one run after another; revision bumped; durable"
 )
 
 // backups are taken into a directory, sealed, verified and committed, against a bare save (which neither checks, compresses nor encrypts) and the
@@ -38,7 +38,7 @@ func (s *scene) backups() []*contest {
 			},
 			{
 				name:  "etcdctl snapshot save",
-				does:  "plain and durable; nothing checked, compressed or encrypted",
+				does:  "plain and durable; its length checked, nothing compressed or encrypted",
 				steps: func(p place) []*exec.Cmd { return []*exec.Cmd{shell(s.save(p.dir) + "; sync " + p.dir)} },
 				keeps: func(p place) []string { return []string{p.dir + "/snapshot.db"} },
 			},

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"math"
 )
 
 // Where a contest's rivals stand among its ways.
@@ -102,7 +103,15 @@ func checkGrowth(all []*outcome) (limits []limit) {
 // mainPeak is the highest anonymous memory of Lifeboat's streaming process over all runs, in MB.
 func (c *contest) mainPeak() (mb float64) {
 	for _, r := range c.results[0] {
-		mb = max(mb, float64(r.Anon["main"])/1e6)
+		mb = max(mb, megabytes(r.Anon["main"])) // not a number if any is not
 	}
 	return mb
+}
+
+// megabytes of memory that was measured: no process takes none, so 0 is no measurement, and keeps no limit.
+func megabytes(bytes int64) float64 {
+	if bytes <= 0 {
+		return math.NaN()
+	}
+	return float64(bytes) / 1e6
 }

@@ -18,7 +18,7 @@ const (
 )
 
 // level lets every way that works on databases of that many bytes in all begin alike: what others have written is on the disk, and of the memory that
-// is free, the machine has as much as the way may take.
+// is free, the machine has at that moment as much as the way may take.
 func level(ctx context.Context, databases int64) error {
 	if out, err := exec.CommandContext(ctx, "sync").CombinedOutput(); err != nil {
 		return fmt.Errorf("sync: %w\n%s", err, out)
@@ -33,7 +33,10 @@ func touch(ctx context.Context, most int64) (err error) {
 	if err != nil {
 		return err
 	}
-	if n = min(n-leftAlone, most); n <= 0 {
+	if n -= leftAlone; n < most {
+		progress("free memory of %d MiB is touched where %d MiB were wanted", max(n, 0)>>20, most>>20)
+	}
+	if n = min(n, most); n <= 0 {
 		return nil
 	}
 	pages, err := unix.Mmap(-1, 0, int(n), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON|unix.MAP_NORESERVE)

@@ -113,8 +113,11 @@ func (s *scene) prepare(ctx context.Context) (err error) {
 		}
 	}
 	found, err := filepath.Glob(filepath.Join(s.bucketDir, "v1/*/snapshots/*.age"))
-	if err != nil || len(found) != 1 {
-		return fmt.Errorf("the bucket should hold one sealed file: %v %w", found, err)
+	if err != nil {
+		return err
+	}
+	if len(found) != 1 {
+		return fmt.Errorf("the bucket should hold one sealed file: %q", found)
 	}
 	s.sealed = found[0]
 	s.sealedKey, err = filepath.Rel(s.bucketDir, s.sealed)
