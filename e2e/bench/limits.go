@@ -6,11 +6,8 @@ import (
 	"math"
 )
 
-// Where a contest's rivals stand among its ways.
-const (
-	bareSave = 1 // of backupDir
-	firstOne = 1 // of the others: the pipeline of stock tools
-)
+// rival is where the first rival stands among the ways of a contest: the bare save in backupDir, the pipeline of stock tools in the others.
+const rival = 1
 
 // countsFrom is the size in MiB from which ratios are promised. Of smaller databases they are mostly what a process costs that starts.
 const countsFrom = 2048
@@ -49,13 +46,12 @@ func checkDatabases(all []*outcome) (limits []limit) {
 	for _, o := range all {
 		for _, r := range []struct {
 			contest string
-			rival   int
 			most    float64
-		}{{backupDir, bareSave, 1.25}, {backupMinIO, firstOne, 0.9}, {restoreThree, firstOne, 0.4}, {restoreOne, firstOne, 0.8}} {
+		}{{backupDir, 1.25}, {backupMinIO, 0.9}, {restoreThree, 0.4}, {restoreOne, 0.8}} {
 			if c := o.contest(r.contest); c != nil {
 				limits = append(limits, limit{
-					what: fmt.Sprintf("%s, %s / %s", o.database, c.title, c.ways[r.rival].name), most: r.most, apart: o.mib < countsFrom,
-					measured: middle(c.results[0], result.counted) / middle(c.results[r.rival], result.counted),
+					what: fmt.Sprintf("%s, %s / %s", o.database, c.title, c.ways[rival].name), most: r.most, apart: o.mib < countsFrom,
+					measured: middle(c.results[0], result.counted) / middle(c.results[rival], result.counted),
 				})
 			}
 		}
@@ -90,12 +86,20 @@ func checkGrowth(all []*outcome) (limits []limit) {
 	}
 	for _, name := range []string{backupDir, backupMinIO, restoreThree} {
 		smaller, larger := before.contest(name), last.contest(name)
-		if smaller != nil && larger != nil {
-			limits = append(limits, limit{
-				what: fmt.Sprintf("%s, cost per GiB at %s / at %s", larger.title, last.database, before.database), most: 1.15, apart: before.mib < countsFrom,
-				measured: middle(larger.results[0], result.counted) / gib(last.dbSize) / (middle(smaller.results[0], result.counted) / gib(before.dbSize)),
-			})
+		if smaller == nil || larger == nil {
+			continue
 		}
+		growth := func(way int, of func(result) float64) float64 {
+			return middle(larger.results[way], of) / gib(last.dbSize) / (middle(smaller.results[way], of) / gib(before.dbSize))
+		}
+		sizes := fmt.Sprintf("at %s / at %s", last.database, before.database)
+		limits = append(limits, limit{
+			what: fmt.Sprintf("%s, wall time per GiB %s (of %s %.3g)", larger.title, sizes, larger.ways[rival].name, growth(rival, result.counted)),
+			most: 1.15, apart: before.mib < countsFrom, measured: growth(0, result.counted),
+		}, limit{
+			what: fmt.Sprintf("%s, Lifeboat's CPU per GiB %s", larger.title, sizes), most: 1.15, apart: before.mib < countsFrom,
+			measured: growth(0, func(r result) float64 { return r.CPU.Seconds() }),
+		})
 	}
 	return limits
 }

@@ -138,7 +138,7 @@ func reportChildren(out io.Writer, all []*outcome) {
 		fmt.Fprintf(out, "- %s, backup to a directory: the child that inspects takes %.1f MB at most for %.2f million keys, %.1f MB per million",
 			o.database, float64(highest.Anon["inspect"])/1e6, keys, float64(highest.Anon["inspect"])/1e6/keys)
 		if save := middle(ours, func(r result) float64 { return r.save }); save > 0 {
-			fmt.Fprintf(out, "; the source sent for %.2f s, where a bare save took %.2f s in all", save, middle(c.results[bareSave], result.counted))
+			fmt.Fprintf(out, "; the source sent for %.2f s, where a bare save took %.2f s in all", save, middle(c.results[rival], result.counted))
 		}
 		fmt.Fprintln(out, ".")
 	}

@@ -16,7 +16,10 @@ import (
 	"time"
 )
 
-const every = 10 * time.Millisecond
+const (
+	every = 10 * time.Millisecond // between two samples, at least
+	rests = 50                    // times as long as it has taken a sample is the pause after it: what looks must not slow down what it looks at
+)
 
 // Usage is what one run of a command took. CPU is user and system time of the whole tree that was waited for. Anon and Mapped are
 // the highest anonymous and mapped memory in bytes of each kind of process: "main", and a child by its role or program. Together is the highest
@@ -72,11 +75,12 @@ func Run(cmd *exec.Cmd) (Usage, error) {
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		for {
+			began := time.Now()
 			u.Together = max(u.Together, u.sample(cmd.Process.Pid, "main", ""))
 			select {
 			case <-stop:
 				return
-			case <-time.After(every):
+			case <-time.After(max(every, rests*time.Since(began))):
 			}
 		}
 	})
