@@ -16,10 +16,7 @@ import (
 	"time"
 )
 
-const (
-	every = 10 * time.Millisecond // between two samples, at least
-	rests = 50                    // times as long as it has taken a sample is the pause after it: what looks must not slow down what it looks at
-)
+const every = 10 * time.Millisecond
 
 // Usage is what one run of a command took. CPU is user and system time of the whole tree that was waited for. Anon and Mapped are
 // the highest anonymous and mapped memory in bytes of each kind of process: "main", and a child by its role or program. Together is the highest
@@ -74,13 +71,14 @@ func Run(cmd *exec.Cmd) (Usage, error) {
 	stop := make(chan struct{})
 	var wg sync.WaitGroup
 	wg.Go(func() {
+		known := &family{}
 		for {
-			began := time.Now()
-			u.Together = max(u.Together, u.sample(cmd.Process.Pid, "main", ""))
+			known.refresh()
+			u.Together = max(u.Together, u.sample(known, cmd.Process.Pid, "main", ""))
 			select {
 			case <-stop:
 				return
-			case <-time.After(max(every, rests*time.Since(began))):
+			case <-time.After(every):
 			}
 		}
 	})
@@ -100,7 +98,7 @@ func Run(cmd *exec.Cmd) (Usage, error) {
 
 // sample adds the tree below pid to the peaks, and tells its anonymous memory in all. A process that has ended, which shows no command line, is passed over. So is one that was
 // forked but has not become another program yet: it shows its parent's memory and command line.
-func (u Usage) sample(pid int, kind, parent string) (all int64) {
+func (u Usage) sample(known *family, pid int, kind, parent string) (all int64) {
 	dir := filepath.Join("/proc", strconv.Itoa(pid))
 	data, err := os.ReadFile(filepath.Join(dir, "cmdline"))
 	if err != nil || len(data) == 0 {
@@ -116,15 +114,46 @@ func (u Usage) sample(pid int, kind, parent string) (all int64) {
 		u.Mapped[kind] = max(u.Mapped[kind], mapped)
 		all = anon
 	}
-	lists, _ := filepath.Glob(filepath.Join(dir, "task", "*", "children"))
+	for _, child := range known.children(pid) {
+		all += u.sample(known, child, "", commandLine)
+	}
+	return all
+}
+
+// A family remembers who is whose child. To look for children takes ten times as long as to look at them, of what is being measured; and there are new ones
+// only after the system has given out a new number.
+type family struct {
+	newest string
+	of     map[int][]int
+}
+
+// refresh forgets everything if any process or thread has been begun since the last time, or if that cannot be told.
+func (f *family) refresh() {
+	load, _ := os.ReadFile("/proc/loadavg") // which ends with the number that was given out last
+	fields := strings.Fields(string(load))
+	if len(fields) == 0 || fields[len(fields)-1] != f.newest {
+		f.of = map[int][]int{}
+	}
+	if len(fields) > 0 {
+		f.newest = fields[len(fields)-1]
+	}
+}
+
+func (f *family) children(pid int) []int {
+	if all, known := f.of[pid]; known {
+		return all
+	}
+	var all []int
+	lists, _ := filepath.Glob(filepath.Join("/proc", strconv.Itoa(pid), "task", "*", "children"))
 	for _, list := range lists {
 		data, _ := os.ReadFile(list)
 		for _, field := range strings.Fields(string(data)) {
-			if childPID, err := strconv.Atoi(field); err == nil {
-				all += u.sample(childPID, "", commandLine)
+			if child, err := strconv.Atoi(field); err == nil {
+				all = append(all, child)
 			}
 		}
 	}
+	f.of[pid] = all
 	return all
 }
 

@@ -19,11 +19,7 @@ import (
 // TestWhatPassesLeavesTheMemory while it is written all but the last steps, and in the end all of it; and it is what was written.
 func TestWhatPassesLeavesTheMemory(t *testing.T) {
 	t.Parallel()
-	f, err := os.Create(filepath.Join(t.TempDir(), "file"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
+	f := opened(t, os.O_RDWR)
 	most, rest := 24<<20, 0
 	if !heeds(t, f) { // as tmpfs, whose files are nowhere but in memory
 		most, rest = math.MaxInt, math.MaxInt
@@ -71,23 +67,31 @@ func heeds(t *testing.T, f *os.File) bool {
 	return in == 0
 }
 
-// TestAFailedWriteIsNotForgotten by the sync at its end: the system may tell of it once.
+// TestAFailedWriteIsNotForgotten by the sync at its end, which has nothing to complain of itself: the system may tell of a failure once.
 func TestAFailedWriteIsNotForgotten(t *testing.T) {
 	t.Parallel()
-	f, err := os.Create(filepath.Join(t.TempDir(), "file"))
+	f := opened(t, os.O_RDONLY)
+	if err := f.Sync(); err != nil {
+		t.Fatal(err)
+	}
+	p := &passing{file: f}
+	if _, err := p.Write([]byte("more")); !errors.Is(err, unix.EBADF) {
+		t.Fatalf("a file that was opened for reading takes more: %v", err)
+	}
+	if err := p.sync(); !errors.Is(err, unix.EBADF) {
+		t.Errorf("a sync after a failure says %v", err)
+	}
+}
+
+// opened is a new file.
+func opened(t *testing.T, how int) *os.File {
+	t.Helper()
+	f, err := os.OpenFile(filepath.Join(t.TempDir(), "file"), how|os.O_CREATE, 0o600)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer f.Close()
-	p := &passing{file: f}
-	limit := errors.New("the disk is gone")
-	p.err = limit
-	if n, err := p.Write([]byte("more")); n != 0 || !errors.Is(err, limit) {
-		t.Errorf("more is written after a failure: %d, %v", n, err)
-	}
-	if err := p.sync(); !errors.Is(err, limit) {
-		t.Errorf("a sync after a failure says %v", err)
-	}
+	t.Cleanup(func() { _ = f.Close() })
+	return f
 }
 
 // cached is how many bytes of a file the page cache holds.

@@ -121,9 +121,16 @@ func makeParents(root *os.Root, key string) error {
 	return nil
 }
 
-// syncPath brings every directory from the object's up to the root to the disk: also those that others have made a
-// moment ago, and perhaps not flushed yet.
+// syncPath brings the object, once more now that it has its name, and every directory from its own up to the root to the disk: also those that others
+// have made a moment ago, and perhaps not flushed yet. For a file that had no name, btrfs may have done nothing before.
 func syncPath(root *os.Root, key string) error {
+	f, err := root.Open(key)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(f.Sync(), f.Close()); err != nil {
+		return err
+	}
 	for dir := path.Dir(key); ; dir = path.Dir(dir) {
 		d, err := root.Open(dir)
 		if err != nil {

@@ -35,13 +35,7 @@ func unnamed(_ *os.Root, dir *os.File, key string, fill func(*os.File) error) (e
 	if missing(err) {
 		return errUnsupported
 	}
-	if err != nil {
-		return err
-	}
-	if err := f.Sync(); err != nil { // once more: btrfs may do nothing for a file that has no name yet
-		return errors.Join(err, unix.Unlinkat(int(dir.Fd()), path.Base(key), 0))
-	}
-	return nil
+	return err
 }
 
 // missing tells whether a file system refused because it cannot do this at all.
