@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -10,7 +11,7 @@ import (
 )
 
 // bench runs what was asked for. What a part has shown is printed at once, so that a failure of a later one does not lose it.
-func bench(ctx context.Context, o options, out io.Writer) error {
+func bench(ctx context.Context, o options, out io.Writer) (err error) {
 	dir, err := os.MkdirTemp(o.dir, "lifeboat-bench-")
 	if err != nil {
 		return err
@@ -20,12 +21,14 @@ func bench(ctx context.Context, o options, out io.Writer) error {
 	if err != nil {
 		return err
 	}
+	var f footing
+	defer func() { err = errors.Join(err, f.close()) }()
 	fmt.Fprintln(out, describeMachine(o, dir))
-	if err := benchDatabases(ctx, o, p, dir, out); err != nil {
+	if err := benchDatabases(ctx, o, p, &f, dir, out); err != nil {
 		return err
 	}
 	if o.wants(manyClusters) {
-		m, err := benchMany(ctx, p, dir, o.clusters)
+		m, err := benchMany(ctx, p, &f, dir, o.clusters)
 		if err != nil {
 			return err
 		}
@@ -43,14 +46,14 @@ func bench(ctx context.Context, o options, out io.Writer) error {
 }
 
 // benchDatabases takes the databases one after the other, so that the disk has to hold one at a time.
-func benchDatabases(ctx context.Context, o options, p programs, dir string, out io.Writer) error {
+func benchDatabases(ctx context.Context, o options, p programs, f *footing, dir string, out io.Writer) error {
 	if !slices.ContainsFunc(parts, func(part string) bool { return o.wants(part) && part != manyClusters && part != idleService }) {
 		return nil
 	}
 	var all []*outcome
 	fmt.Fprint(out, tableHead)
 	for i, d := range o.databases {
-		one, err := benchDatabase(ctx, o, p, filepath.Join(dir, fmt.Sprintf("database-%d", i+1)), d)
+		one, err := benchDatabase(ctx, o, p, f, filepath.Join(dir, fmt.Sprintf("database-%d", i+1)), d)
 		if err != nil {
 			return err
 		}

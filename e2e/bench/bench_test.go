@@ -166,7 +166,7 @@ func TestTheTableIsMarkdown(t *testing.T) {
 	for i := range o.contests[0].results[0] {
 		r := &o.contests[0].results[0][i]
 		r.stored, r.Written, r.CPU = 300<<20, 2400<<20, 20*time.Second
-		r.servers = map[string]time.Duration{"etcd": 7 * time.Second, "MinIO": 0}
+		r.beside = map[string]time.Duration{"etcd": 7 * time.Second, "MinIO": 0, theRest: time.Second}
 	}
 	var out strings.Builder
 	out.WriteString(tableHead)
@@ -178,7 +178,7 @@ func TestTheTableIsMarkdown(t *testing.T) {
 		}
 	}
 	for _, want := range []string{
-		"| lifeboat backup | 14.00 | 11.00 – 90.00 | 10.00 | 4.00 | 20.00 | etcd 7.0 | – | 300 | 2400 | inspect 19, main 52 |",
+		"| lifeboat backup | 14.00 | 11.00 – 90.00 | 10.00 | 4.00 | 20.00 | etcd 7.0, the rest 1.0 | – | 300 | 2400 | inspect 19, main 52 |",
 		"| save | 8.00 | 8.00 – 8.00 | – | – | 0.00 | – | 1.25 (1.75) | 0 | 0 | inspect 19 |",
 		"| cp | 2.00 | 2.00 – 2.00 | – | – | 0.00 | – | – | 0 | 0 | inspect 19 |",
 		"| etcdutl | 10.00 | 10.00 – 10.00 | – | – | 0.00 | – | 0.40 | 0 | 0 | inspect 19 |",
@@ -226,5 +226,19 @@ func TestAFileIsHashed(t *testing.T) {
 	}
 	if code := hashFile(t.Context(), []string{file + "x"}, nil, &said, &complained); code != 1 || complained.Len() == 0 {
 		t.Errorf("a file that is not there is hashed: exit %d", code)
+	}
+}
+
+func TestFreeMemoryInLargeBlocksIsCounted(t *testing.T) {
+	const text = "Node 0, zone      DMA      0      0      0      0      0      0      0      0      1      1      3 \n" +
+		"Node 0, zone   Normal  33276  48968  41309  29246  22493  15002   8777   4540   2482    715    803 \n"
+	got, err := parseBuddyInfo(text, 4096)
+	if want := int64(1+715)<<21 + int64(3+803)<<22; err != nil || got != want {
+		t.Errorf("%d bytes (%v), want %d", got, err, want)
+	}
+	for _, bad := range []string{"Node 0\n", "Node 0, zone DMA\n", "Node 0, zone DMA 1 x\n"} {
+		if n, err := parseBuddyInfo(bad, 4096); err == nil {
+			t.Errorf("%q is read as %d bytes", bad, n)
+		}
 	}
 }

@@ -36,7 +36,7 @@ type many struct {
 }
 
 // benchMany starts `lifeboat run` with clusters none of which has a backup yet, so that each is backed up once, and ends it when all are.
-func benchMany(ctx context.Context, p programs, parent string, clusters int) (m many, err error) {
+func benchMany(ctx context.Context, p programs, f *footing, parent string, clusters int) (m many, err error) {
 	dir := filepath.Join(parent, "many")
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return m, err
@@ -65,7 +65,7 @@ func benchMany(ctx context.Context, p programs, parent string, clusters int) (m 
 	if err != nil {
 		return m, err
 	}
-	if err := level(ctx, m.bytes); err != nil {
+	if err := f.level(ctx); err != nil {
 		return m, err
 	}
 	progress("%d clusters of %d MiB, %d at a time", clusters, manySize, manyAtOnce)

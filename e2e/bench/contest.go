@@ -37,7 +37,7 @@ type place struct{ dir, bucket string }
 // result is what one run took.
 type result struct {
 	peak.Usage
-	servers                      map[string]time.Duration // CPU of the servers meanwhile, by their names
+	beside                       map[string]time.Duration // CPU of others meanwhile: of the servers by their names, and theRest
 	stored                       int64                    // bytes
 	save, readBack, readBackOnly float64                  // seconds; zero where nothing tells
 	keys                         int64
@@ -80,10 +80,10 @@ func (s *scene) run(ctx context.Context, w way) (r result, err error) {
 	if p.bucket, err = s.store.create(ctx); err != nil {
 		return r, err
 	}
-	if err := level(ctx, s.source.dbSize); err != nil {
+	if err := s.footing.level(ctx); err != nil {
 		return r, err
 	}
-	before, err := s.serverTimes()
+	before, err := s.timesBeside()
 	if err != nil {
 		return r, err
 	}
@@ -104,13 +104,16 @@ func (s *scene) run(ctx context.Context, w way) (r result, err error) {
 		}
 		r.Add(u)
 	}
-	after, err := s.serverTimes()
+	after, err := s.timesBeside()
 	if err != nil {
 		return r, err
 	}
-	r.servers = map[string]time.Duration{}
+	r.beside = map[string]time.Duration{theRest: after[theRest] - before[theRest] - r.CPU}
 	for name, cpu := range after {
-		r.servers[name] = cpu - before[name]
+		if name != theRest {
+			r.beside[name] = cpu - before[name]
+			r.beside[theRest] -= r.beside[name]
+		}
 	}
 	if w.reports {
 		t, err := parseTaken(printed.Bytes())

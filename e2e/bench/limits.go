@@ -84,7 +84,7 @@ func checkGrowth(all []*outcome) (limits []limit) {
 			})
 		}
 	}
-	for _, name := range []string{backupDir, backupMinIO, restoreThree} {
+	for _, name := range []string{backupDir, backupMinIO, restoreThree, restoreOne} {
 		smaller, larger := before.contest(name), last.contest(name)
 		if smaller == nil || larger == nil {
 			continue

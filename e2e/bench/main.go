@@ -54,6 +54,10 @@ func main() {
 		return nil
 	})
 	flag.Parse()
+	if o.runs < 1 || o.clusters < 1 || flag.NArg() > 0 {
+		fmt.Fprintln(os.Stderr, "bench: -runs and -clusters are at least 1, and there is nothing but flags")
+		os.Exit(2)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	err := bench(ctx, o, os.Stdout)
 	stop()

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -13,43 +12,103 @@ import (
 )
 
 const (
-	perDatabase = 5         // times its size is what no way takes more of for files: a plain copy, three members, and something to spare
-	leftAlone   = 512 << 20 // bytes
+	leftAlone  = 512 << 20 // bytes
+	largeBlock = 2 << 20   // bytes of free memory that lie together; Linux tells a host of no smaller ones (page_reporting_order)
 )
 
-// level lets every way that works on databases of that many bytes in all begin alike: what others have written is on the disk, and of the memory that
-// is free, the machine has at that moment as much as the way may take.
-func level(ctx context.Context, databases int64) error {
+// footing is what every way begins and works on alike. The zero value holds nothing.
+type footing struct{ pins []byte }
+
+// level waits until what others have written is on the disk, and sees to it that free memory is memory that the machine has. Linux tells the host of a
+// virtual machine of free memory in large blocks, the host takes it away after seconds, and whoever takes it again waits for it, in the middle of what is
+// measured (docs/benchmarks.md). So all free memory is taken once, and given back but for one page of each large block: what is left are smaller ones.
+func (f *footing) level(ctx context.Context) error {
 	if out, err := exec.CommandContext(ctx, "sync").CombinedOutput(); err != nil {
 		return fmt.Errorf("sync: %w\n%s", err, out)
 	}
-	return touch(ctx, perDatabase*databases)
+	if _, err := os.Stat("/sys/module/page_reporting"); err != nil {
+		return nil // this kernel tells nobody
+	}
+	large, err := freeInLargeBlocks()
+	if err != nil || large <= leftAlone {
+		return err
+	}
+	before := f.pins
+	if err := f.pin(ctx); err != nil {
+		return err
+	}
+	if before != nil {
+		return unix.Munmap(before)
+	}
+	return nil
 }
 
-// touch takes free memory, that many bytes at most, and gives it back: Linux hands out first what came back last. A virtual machine may have given to its
-// host what was free for some seconds, and whoever takes it again pays for that (docs/benchmarks.md).
-func touch(ctx context.Context, most int64) (err error) {
+// pin replaces what is held.
+func (f *footing) pin(ctx context.Context) error {
 	n, err := free()
 	if err != nil {
 		return err
 	}
-	if n -= leftAlone; n < most {
-		progress("free memory of %d MiB is touched where %d MiB were wanted", max(n, 0)>>20, most>>20)
-	}
-	if n = min(n, most); n <= 0 {
+	if n = (n - leftAlone) / largeBlock * largeBlock; n <= 0 {
+		f.pins = nil
 		return nil
 	}
-	pages, err := unix.Mmap(-1, 0, int(n), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON|unix.MAP_NORESERVE)
+	if f.pins, err = unix.Mmap(-1, 0, int(n), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON|unix.MAP_NORESERVE); err != nil {
+		return fmt.Errorf("take %d MiB of free memory: %w", n>>20, err)
+	}
+	_ = unix.Madvise(f.pins, unix.MADV_NOHUGEPAGE) // an error says that there is no such thing
+	page := os.Getpagesize()
+	for i := 0; i < len(f.pins); i += page {
+		if f.pins[i] = 1; i%largeBlock == 0 && ctx.Err() != nil {
+			return ctx.Err()
+		}
+	}
+	for i := 0; i < len(f.pins); i += largeBlock {
+		if err := unix.Madvise(f.pins[i+page:i+largeBlock], unix.MADV_DONTNEED); err != nil {
+			return fmt.Errorf("give memory back: %w", err)
+		}
+	}
+	large, err := freeInLargeBlocks()
+	progress("free memory of %d MiB is held in small blocks, %d MiB are not", n>>20, large>>20)
+	return err
+}
+
+// close gives back what is held.
+func (f *footing) close() error {
+	if f.pins == nil {
+		return nil
+	}
+	return unix.Munmap(f.pins)
+}
+
+// freeInLargeBlocks is how many bytes of free memory lie in blocks of largeBlock or more.
+func freeInLargeBlocks() (int64, error) {
+	text, err := os.ReadFile("/proc/buddyinfo")
 	if err != nil {
-		progress("free memory is not touched: %v", err)
-		return nil
+		return 0, err
 	}
-	defer func() { err = errors.Join(err, unix.Munmap(pages)) }()
-	_ = unix.Madvise(pages, unix.MADV_HUGEPAGE) // which is faster, where there is such a thing
-	for i := 0; i < len(pages) && ctx.Err() == nil; i += os.Getpagesize() {
-		pages[i] = 1
+	return parseBuddyInfo(string(text), int64(os.Getpagesize()))
+}
+
+// parseBuddyInfo reads how many free blocks each zone has of one page, of two, of four and so on.
+func parseBuddyInfo(text string, page int64) (bytes int64, err error) {
+	for line := range strings.Lines(text) {
+		_, counts, ok := strings.Cut(line, " zone ")
+		fields := strings.Fields(counts)
+		if !ok || len(fields) < 2 {
+			return 0, fmt.Errorf("/proc/buddyinfo has a line %q", line)
+		}
+		for order, count := range fields[1:] {
+			n, err := strconv.ParseInt(count, 10, 64)
+			if err != nil {
+				return 0, fmt.Errorf("/proc/buddyinfo: %w", err)
+			}
+			if block := page << order; block >= largeBlock {
+				bytes += n * block
+			}
+		}
 	}
-	return ctx.Err()
+	return bytes, nil
 }
 
 // free is how many bytes can be had without taking them from anything: the machine's, or what its control group, if it has one of its own, leaves.

@@ -12,7 +12,7 @@ import (
 )
 
 // tableHead begins the one table of all databases. docs/benchmarks.md explains its columns.
-const tableHead = `| | wall s | from – to | without read-back s | read-back s | CPU s | servers' CPU s | lifeboat / this | stored MiB | written MiB | peak anonymous memory, MiB |
+const tableHead = `| | wall s | from – to | without read-back s | read-back s | CPU s | CPU s of others | lifeboat / this | stored MiB | written MiB | peak anonymous memory, MiB |
 |---|---|---|---|---|---|---|---|---|---|---|
 `
 
@@ -45,7 +45,7 @@ func (c *contest) row(out io.Writer, w way, results []result) {
 	}
 	row(
 		out, w.name, seconds(median(wall)), seconds(slices.Min(wall))+" – "+seconds(slices.Max(wall)), counted, back,
-		seconds(middle(results, func(r result) float64 { return r.CPU.Seconds() })), serversText(results), c.ratioText(w, results),
+		seconds(middle(results, func(r result) float64 { return r.CPU.Seconds() })), besideText(results), c.ratioText(w, results),
 		mib(middle(results, func(r result) float64 { return float64(r.stored) })), mib(middle(results, func(r result) float64 { return float64(r.Written) })),
 		peaks(results),
 	)
@@ -64,10 +64,10 @@ func (c *contest) ratioText(w way, results []result) string {
 	return text
 }
 
-func serversText(results []result) string {
+func besideText(results []result) string {
 	var all []string
-	for _, name := range slices.Sorted(maps.Keys(results[0].servers)) {
-		cpu := middle(results, func(r result) float64 { return r.servers[name].Seconds() })
+	for _, name := range slices.Sorted(maps.Keys(results[0].beside)) {
+		cpu := middle(results, func(r result) float64 { return r.beside[name].Seconds() })
 		if cpu >= 0.05 { // one that only lies there is not worth a word
 			all = append(all, fmt.Sprintf("%s %.1f", name, cpu))
 		}

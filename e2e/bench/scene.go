@@ -26,9 +26,10 @@ func newKeys(lifeboat, dir string) (keys, error) {
 type scene struct {
 	programs
 	keys
-	dir    string
-	source *source
-	store  *store
+	dir     string
+	footing *footing
+	source  *source
+	store   *store
 
 	plain             string // the same as a plain snapshot, while the machine is measured
 	bucketDir, sealed string
@@ -52,12 +53,12 @@ func (o *outcome) contest(name string) *contest {
 }
 
 // benchDatabase holds all the contests of a database, and leaves nothing in dir.
-func benchDatabase(ctx context.Context, o options, p programs, dir string, d database) (out *outcome, err error) {
+func benchDatabase(ctx context.Context, o options, p programs, f *footing, dir string, d database) (out *outcome, err error) {
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return nil, err
 	}
 	defer os.RemoveAll(dir)
-	s := &scene{programs: p, dir: dir, bucketDir: filepath.Join(dir, "bucket"), plain: filepath.Join(dir, "snapshot.db")}
+	s := &scene{programs: p, footing: f, dir: dir, bucketDir: filepath.Join(dir, "bucket"), plain: filepath.Join(dir, "snapshot.db")}
 	if s.keys, err = newKeys(p.lifeboat, dir); err != nil {
 		return nil, err
 	}
@@ -124,17 +125,23 @@ func (s *scene) prepare(ctx context.Context) (err error) {
 	return err
 }
 
-// serverTimes is the CPU time that each server has taken so far.
-func (s *scene) serverTimes() (map[string]time.Duration, error) {
+// theRest is what neither a way nor a server takes of the processor: the kernel's own threads, this program, and whoever else is on the machine.
+const theRest = "the rest"
+
+// timesBeside is the CPU time that each server has taken so far, and, as theRest, all processes together.
+func (s *scene) timesBeside() (map[string]time.Duration, error) {
+	all, err := cpuOfMachine()
+	if err != nil {
+		return nil, err
+	}
 	pids := map[string]int{"MinIO": s.store.pid}
 	select {
 	case <-s.source.process.Done():
 	default:
 		pids["etcd"] = s.source.process.Pid()
 	}
-	times := map[string]time.Duration{}
+	times := map[string]time.Duration{theRest: all}
 	for name, pid := range pids {
-		var err error
 		if times[name], err = cpuOf(pid); err != nil {
 			return nil, err
 		}
