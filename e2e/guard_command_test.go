@@ -99,7 +99,7 @@ func (g *guardRun) stoppedAfter(t *testing.T) {
 	if code := cmd.ProcessState.ExitCode(); code != 143 {
 		t.Errorf("exit %d, want 143", code)
 	}
-	mustSay(t, "guard", text.String(), `error: interrupted by terminated while waiting for the cluster; .*kills\.sh exited with status 0`, `lifeboat restore .*--runbook`)
+	mustSay(t, "guard", text.String(), `error: interrupted by SIGTERM while waiting for the cluster; .*kills\.sh exited with status 0`, `lifeboat restore .*--runbook`)
 }
 
 func readFile(t *testing.T, file string) string {

@@ -81,7 +81,7 @@ func (g *guardRun) interruptFromATerminal(t *testing.T) {
 	if got := cmd.ProcessState.ExitCode(); got != 130 {
 		t.Errorf("exit %d, want 130:\n%s", got, text)
 	}
-	mustSay(t, "guard", text, `interrupted by interrupt while .* ran, which exited with status 7`)
+	mustSay(t, "guard", text, `interrupted by SIGINT while .* ran, which exited with status 7`)
 	mustSay(t, "the command's own record", readFile(t, cleaned), `^interrupt\n$`)
 }
 

@@ -232,7 +232,7 @@ func (g *guardRun) stoppedBefore(t *testing.T) {
 	if code := cmd.ProcessState.ExitCode(); code != 130 {
 		t.Errorf("exit %d, want 130", code)
 	}
-	mustSay(t, "guard", stderr.String(), `error: interrupted by interrupt: .*mark\.sh was not run; the cluster was only read`)
+	mustSay(t, "guard", stderr.String(), `error: interrupted by SIGINT: .*mark\.sh was not run; the cluster was only read`)
 	if _, err := os.Stat(g.marker); err == nil {
 		t.Error("the command ran")
 	}

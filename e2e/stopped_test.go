@@ -234,7 +234,7 @@ func (b *berth) leftNothing(t *testing.T, code int) {
 	switch text := b.log; {
 	case strings.Contains(text, "no backup was committed") && committed > 0:
 		t.Errorf("it says that no backup was committed, and there are %q and %q", here.manifests(), there.manifests())
-	case code == 143 && text != "" && !strings.Contains(text, "lifeboat: error: interrupted by terminated: "):
+	case code == 143 && text != "" && !strings.Contains(text, "lifeboat: error: interrupted by SIGTERM: "):
 		t.Error("it does not say that it was interrupted")
 	case code == 0 && strings.Contains(text, "lifeboat: error"):
 		t.Error("it says that something failed")

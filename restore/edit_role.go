@@ -114,6 +114,9 @@ func withDatabase(f *os.File, readOnly bool, do func(db *bbolt.DB, pages *pageMa
 		return fmt.Errorf("open the database: %w", err)
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
+	if st, err := f.Stat(); err == nil {
+		disk.ReadAround(db.Info().Data, st.Size())
+	}
 	pages := &pageMap{db: db}
 	if err := pages.look(); err != nil {
 		return err

@@ -35,7 +35,7 @@ func (e *Refusal) Hint() string {
 	if e.Override == "" {
 		return e.Safe
 	}
-	return fmt.Sprintf("%s; to restore all the same, give %s", e.Safe, e.Override)
+	return fmt.Sprintf("%s; to go on all the same, give %s", e.Safe, e.Override)
 }
 
 func (e *Refusal) Unwrap() error { return e.Err }

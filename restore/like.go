@@ -154,6 +154,9 @@ func (p *Plan) settleQuota() {
 	n := p.Like
 	switch {
 	case n == nil:
+		if p.Source.Quota > 0 && p.Quota > p.Source.Quota {
+			p.attend("the source's quota of %d bytes is nearly filled by the database: every member gets --quota-backend-bytes=%d, or it soon takes no write", p.Source.Quota, p.Quota)
+		}
 	case n.Quota < 0: // no limit, to etcd
 		p.Quota = n.Quota
 	case n.Quota > 0 && quota(n.Quota, p.Source.Size) == n.Quota:

@@ -98,6 +98,17 @@ func TestEveryWayNotToGetInIsExplained(t *testing.T) {
 	})
 }
 
+func TestTLSToAnEtcdInPlainTextIsExplained(t *testing.T) {
+	t.Parallel()
+	for _, version := range []string{"3.5", "3.7"} {
+		t.Run(version, func(t *testing.T) {
+			t.Parallel()
+			c := lab.StartCluster(t, lab.ClusterOptions{Version: version, Members: 1})
+			refused(t, snapshot.Config{Endpoints: []string{"https://" + strings.TrimPrefix(c.Endpoints()[0], "http://")}}, "instead of speaking TLS", "write http://")
+		})
+	}
+}
+
 func TestExpiredServerCertificateIsNamed(t *testing.T) {
 	t.Parallel()
 	ca, err := pki.NewCA(t.TempDir(), "authority")

@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"strings"
 	"syscall"
@@ -83,6 +84,9 @@ func explainConnection(err error, seen error, t target, a *access) (string, erro
 	var timeout net.Error
 	if errors.As(seen, &timeout) && timeout.Timeout() {
 		return lookAround, fmt.Errorf("no answer within %s", a.dialTimeout)
+	}
+	if t.tls && errors.Is(seen, io.EOF) {
+		return "write http:// if this cluster serves in plain text; otherwise, does it want a client certificate?", errors.New("the server ended the connection instead of speaking TLS")
 	}
 	if t.tls && a.leaf == nil {
 		return "does this cluster want a client certificate?", seen

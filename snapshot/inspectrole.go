@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"go.etcd.io/bbolt"
+
+	"github.com/lifeboat-dr/lifeboat/internal/disk"
 )
 
 const (
@@ -132,6 +134,7 @@ func openDescriptor() (*bbolt.DB, int64, error) {
 	if err != nil {
 		return nil, 0, damaged("the file is no bbolt database: %w", err)
 	}
+	disk.ReadAround(db.Info().Data, st.Size())
 	return db, st.Size(), nil
 }
 

@@ -40,7 +40,7 @@ func TestAnEventIsCalledByHowItEnded(t *testing.T) {
 			"BackupPartlyDone", "cluster prod: id; missing in one; hint: mend it",
 		},
 		{t.Context(), "backup", eventFacts{}, &usageError{"this\nis\x1bwrong", "write that"}, "BackupFailed", `cluster prod: this; is\x1bwrong; hint: write that`},
-		{interruptedNow, "backup", eventFacts{}, interrupted{syscall.SIGTERM}, "BackupInterrupted", "cluster prod: interrupted by terminated"},
+		{interruptedNow, "backup", eventFacts{}, interrupted{syscall.SIGTERM}, "BackupInterrupted", "cluster prod: interrupted by SIGTERM"},
 		{t.Context(), "verify", eventFacts{}, nil, "VerifyPassed", "cluster prod: done"},
 		{t.Context(), "verify", eventFacts{}, &usageError{"x", ""}, "VerifyFailed", "cluster prod: x"},
 		{t.Context(), "cross-check", eventFacts{}, &usageError{"x", ""}, "CrossCheckFailed", "cluster prod: x"},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"syscall"
 
 	"github.com/lifeboat-dr/lifeboat/backup/prune"
 	"github.com/lifeboat-dr/lifeboat/catalog"
@@ -232,5 +233,14 @@ func hintsOf(err error) []string {
 	if errors.Is(err, snapshot.ErrSpool) {
 		hints = append(hints, "name a directory that can be written and has room for the database with --spool-dir")
 	}
-	return hints
+	if len(hints) > 0 {
+		return hints
+	}
+	switch {
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		return []string{"make room on that disk or name another one, and run it again: what is not complete is removed"}
+	case damaged(err):
+		return []string{"restore takes another sink's copy where one is whole, and `lifeboat list` tells what has none: take a new backup, and find out what damaged this one"}
+	}
+	return nil
 }

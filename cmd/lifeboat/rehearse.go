@@ -36,7 +36,7 @@ HashKV on every member against the backup, key counts per prefix, alarms, a cana
 once more with the revision bump. The live cluster is not touched. Every phase is timed: that is the measured RTO.
 
 The database lies in plain under --dir while it runs (for its owner only), and is removed at the end; what a killed
-rehearsal has left there, the next one removes.
+rehearsal has left there, the next one removes that begins a minute later or more.
 
 A report of the outcome is left beside the backup, signed with --signing-key-file: latest-verified, status and prune
 go by it. --no-report leaves none. The measured RTO is compared with those of the last rehearsals there.

@@ -3,17 +3,18 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"os/signal"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // interrupted is the cause of a context that a signal ended.
 type interrupted struct{ sig syscall.Signal }
 
-func (i interrupted) Error() string { return fmt.Sprintf("interrupted by %s", i.sig) }
+func (i interrupted) Error() string { return "interrupted by " + unix.SignalName(i.sig) }
 
 // code is the exit status a shell gives a process ended by this signal.
 func (i interrupted) code() int { return 128 + int(i.sig) }

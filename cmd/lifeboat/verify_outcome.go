@@ -92,6 +92,8 @@ func (f *verifyFlags) print(g *global, results []verifiedJSON) error {
 			result = "not there: this sink has no manifest of it"
 		case errors.As(v.err, new(*crypto.NoIdentityError)):
 			result = "NOT OPENED: " + v.Error
+		case !v.OK && !damaged(v.err) && !errors.Is(v.err, catalog.ErrNotAuthentic):
+			result = "NOT CHECKED: " + v.Error
 		case !v.OK:
 			result = "FAILED: " + v.Error
 		case v.Deep:

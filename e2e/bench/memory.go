@@ -2,9 +2,12 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -13,11 +16,14 @@ import (
 
 const (
 	leftAlone  = 512 << 20 // bytes
+	tolerated  = 1 << 30   // bytes of free memory in large blocks
 	largeBlock = 2 << 20   // bytes of free memory that lie together; Linux tells a host of no smaller ones (page_reporting_order)
 )
 
 // footing is what every way begins and works on alike. The zero value holds nothing.
-type footing struct{ pins []byte }
+type footing struct {
+	pins [][]byte // mappings of which one page in every largeBlock is in memory
+}
 
 // level waits until what others have written is on the disk, and sees to it that free memory is memory that the machine has. Linux tells the host of a
 // virtual machine of free memory in large blocks, the host takes it away after seconds, and whoever takes it again waits for it, in the middle of what is
@@ -26,59 +32,75 @@ func (f *footing) level(ctx context.Context) error {
 	if out, err := exec.CommandContext(ctx, "sync").CombinedOutput(); err != nil {
 		return fmt.Errorf("sync: %w\n%s", err, out)
 	}
-	if _, err := os.Stat("/sys/module/page_reporting"); err != nil {
-		return nil // this kernel tells nobody
+	if !reportsFreeMemory() {
+		return nil
 	}
 	large, err := freeInLargeBlocks()
-	if err != nil || large <= leftAlone {
+	if err != nil || large <= tolerated {
 		return err
 	}
-	before := f.pins
-	if err := f.pin(ctx); err != nil {
-		return err
-	}
-	if before != nil {
-		return unix.Munmap(before)
-	}
-	return nil
-}
-
-// pin replaces what is held.
-func (f *footing) pin(ctx context.Context) error {
 	n, err := free()
 	if err != nil {
 		return err
 	}
-	if n = (n - leftAlone) / largeBlock * largeBlock; n <= 0 {
-		f.pins = nil
+	if n < large {
+		progress("free memory is left as it is: of %d MiB in large blocks %d MiB may be taken here", large>>20, max(n, 0)>>20)
 		return nil
 	}
-	if f.pins, err = unix.Mmap(-1, 0, int(n), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON|unix.MAP_NORESERVE); err != nil {
-		return fmt.Errorf("take %d MiB of free memory: %w", n>>20, err)
+	pins, err := pin(ctx, (n-leftAlone)/largeBlock*largeBlock)
+	if err != nil {
+		return err
 	}
-	_ = unix.Madvise(f.pins, unix.MADV_NOHUGEPAGE) // an error says that there is no such thing
-	page := os.Getpagesize()
-	for i := 0; i < len(f.pins); i += page {
-		if f.pins[i] = 1; i%largeBlock == 0 && ctx.Err() != nil {
-			return ctx.Err()
-		}
+	f.pins = append(f.pins, pins) // those from before stay: in their blocks a page may not have been among the new ones
+	if large, err = freeInLargeBlocks(); err == nil {
+		progress("free memory of %d MiB is held in small blocks, %d MiB are not", n>>20, large>>20)
 	}
-	for i := 0; i < len(f.pins); i += largeBlock {
-		if err := unix.Madvise(f.pins[i+page:i+largeBlock], unix.MADV_DONTNEED); err != nil {
-			return fmt.Errorf("give memory back: %w", err)
-		}
-	}
-	large, err := freeInLargeBlocks()
-	progress("free memory of %d MiB is held in small blocks, %d MiB are not", n>>20, large>>20)
 	return err
 }
 
-// close gives back what is held.
-func (f *footing) close() error {
-	if f.pins == nil {
-		return nil
+// pin takes n bytes of memory and gives back all but one page in every largeBlock.
+func pin(ctx context.Context, n int64) (_ []byte, err error) {
+	pins, err := unix.Mmap(-1, 0, int(n), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON|unix.MAP_NORESERVE)
+	if err != nil {
+		return nil, fmt.Errorf("take %d MiB of free memory: %w", n>>20, err)
 	}
-	return unix.Munmap(f.pins)
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, unix.Munmap(pins))
+		}
+	}()
+	_ = unix.Madvise(pins, unix.MADV_NOHUGEPAGE) // an error says that there is no such thing
+	page := os.Getpagesize()
+	for i := 0; i < len(pins); i += page {
+		if i%largeBlock == 0 && ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		pins[i] = 1
+	}
+	for i := 0; i < len(pins); i += largeBlock {
+		if err := unix.Madvise(pins[i+page:i+largeBlock], unix.MADV_DONTNEED); err != nil {
+			return nil, fmt.Errorf("give memory back: %w", err)
+		}
+	}
+	return pins, nil
+}
+
+// reportsFreeMemory tells whether a host has asked to be told of free memory: bit 5 of what was agreed on with its balloon (VIRTIO_BALLOON_F_REPORTING).
+func reportsFreeMemory() bool {
+	balloons, _ := filepath.Glob("/sys/bus/virtio/drivers/virtio_balloon/virtio*/features") // the pattern is a good one
+	return slices.ContainsFunc(balloons, func(file string) bool {
+		agreed, err := os.ReadFile(file)
+		return err == nil && len(agreed) > 5 && agreed[5] == '1'
+	})
+}
+
+// close gives back what is held.
+func (f *footing) close() (err error) {
+	for _, pins := range f.pins {
+		err = errors.Join(err, unix.Munmap(pins))
+	}
+	f.pins = nil
+	return err
 }
 
 // freeInLargeBlocks is how many bytes of free memory lie in blocks of largeBlock or more.

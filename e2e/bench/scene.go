@@ -70,6 +70,9 @@ func benchDatabase(ctx context.Context, o options, p programs, f *footing, dir s
 	if s.source, err = startSource(ctx, p.etcd, dir, "source", d); err != nil {
 		return nil, err
 	}
+	if err := f.close(); err != nil { // what is free now lies elsewhere
+		return nil, err
+	}
 	out = &outcome{database: d, dbSize: s.source.dbSize, inUse: s.source.inUse}
 	hold := func(contests ...*contest) error {
 		for _, c := range contests {

@@ -121,6 +121,10 @@ func TestOfABackupInTwoSinksOneWholeCopyIsEnough(t *testing.T) {
 	if r.Passed || !strings.HasPrefix(r.Reason, CheckRestore) || r.Backup.ID != string(taken.Manifest.ID) {
 		t.Errorf("passed is %t, %s: %s", r.Passed, r.Backup.ID, r.Reason)
 	}
+	var table strings.Builder
+	if err := r.Table(&table); err != nil || !strings.Contains(table.String(), "opened with: unproven: it was not restored") {
+		t.Errorf("%v\n%s", err, &table)
+	}
 }
 
 // secretOf is the line of an identity file that holds the key.

@@ -51,6 +51,10 @@ func (r *run) make(ctx context.Context, folder string, noBump bool) (*made, erro
 		return nil, err
 	}
 	if m.result, err = restore.Run(ctx, plan, r.deps); err != nil {
+		var refusal *restore.Refusal
+		if errors.As(err, &refusal) && refusal.Override == restore.IgnoreFreeSpace {
+			refusal.Safe = "make room, give a directory on another disk with --dir, or have fewer --members"
+		}
 		return nil, err
 	}
 	for _, n := range m.nodes {

@@ -3,6 +3,7 @@ package rehearsal
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -22,7 +23,7 @@ type Report struct {
 	Finished time.Time `json:"finished"`
 	Tool     string    `json:"tool_version,omitempty"`
 	Backup   Backup    `json:"backup"`
-	// OpenedWith is the fingerprint of the key that opened the file; empty if it was not encrypted.
+	// OpenedWith is the fingerprint of the key that opened the file; empty if it was not encrypted, or not restored.
 	OpenedWith string `json:"opened_with,omitempty"`
 	// EtcdVersions are the servers the restored members ran on, in order, as they said themselves.
 	EtcdVersions []string `json:"etcd_versions"`
@@ -189,7 +190,9 @@ func (r *Report) Table(w io.Writer) error {
 	p.line("")
 	p.checks(r.Checks)
 	p.line("")
-	p.line("times:       %s", r.times())
+	if len(r.Phases) > 0 {
+		p.line("times:       %s", r.times())
+	}
 	if r.RTOSeconds > 0 {
 		p.line("recovery:    %.1f s from the first byte fetched until every member served (measured RTO)", r.RTOSeconds)
 	}
@@ -228,7 +231,10 @@ func (b Backup) describe(now time.Time) string {
 
 func (r *Report) opened() string {
 	key := "no key: not encrypted"
-	if r.OpenedWith != "" {
+	switch {
+	case !r.Restored():
+		key = "unproven: it was not restored"
+	case r.OpenedWith != "":
 		key = "key " + r.OpenedWith
 	}
 	switch {
@@ -240,6 +246,11 @@ func (r *Report) opened() string {
 		return key + "; signed, but no trusted key was given to check it with"
 	}
 	return key + "; NOT signed"
+}
+
+// Restored reports whether the backup came to be restored at all: whether it was fetched, opened and found whole.
+func (r *Report) Restored() bool {
+	return slices.ContainsFunc(r.Checks, func(c Check) bool { return c.Name == CheckRestore && c.Result == Passed })
 }
 
 func (r *Report) times() string {

@@ -1,0 +1,62 @@
+package disk_test
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/lifeboat-dr/lifeboat/internal/disk"
+)
+
+// TestWhatLiesAroundAPageIsReadWithIt: a mapping that asks for single pages gets them, until ReadAround. Where files cannot leave memory, there is nothing to see.
+func TestWhatLiesAroundAPageIsReadWithIt(t *testing.T) {
+	t.Parallel()
+	const size = 4 << 20
+	f, err := os.Create(filepath.Join(t.TempDir(), "file"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if _, err := f.Write(make([]byte, size)); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Sync(); err != nil {
+		t.Fatal(err)
+	}
+	mapped, err := unix.Mmap(int(f.Fd()), 0, size, unix.PROT_READ, unix.MAP_SHARED)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = unix.Munmap(mapped) }()
+	at := uintptr(unsafe.Pointer(&mapped[0]))
+	if err := unix.Madvise(mapped, unix.MADV_RANDOM); err != nil {
+		t.Fatal(err)
+	}
+	touched := func() (resident int) {
+		disk.Uncache(f, 0, 0)
+		if mapped[size/2] != 0 {
+			t.Error("the file holds something else than was written")
+		}
+		pages := make([]byte, size/os.Getpagesize())
+		if _, _, errno := unix.Syscall(unix.SYS_MINCORE, at, size, uintptr(unsafe.Pointer(&pages[0]))); errno != 0 {
+			t.Fatal(errno)
+		}
+		for _, p := range pages {
+			resident += int(p & 1)
+		}
+		// What this process has mapped does not leave the page cache.
+		if err := unix.Madvise(mapped, unix.MADV_DONTNEED); err != nil {
+			t.Fatal(err)
+		}
+		return resident
+	}
+	alone := touched()
+	disk.ReadAround(at, size)
+	if around := touched(); around < 8 && alone < size/os.Getpagesize() {
+		t.Errorf("%d pages are in memory once one was touched, and %d before", around, alone)
+	}
+	t.Logf("%d pages with one, %d around it", alone, touched())
+}
