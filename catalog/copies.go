@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 )
 
@@ -50,6 +51,38 @@ func (l *Listing) FindPayloads(ctx context.Context, ss []Named) {
 			}
 		}
 	}
+}
+
+// FindPayload does for one entry what FindPayloads does for all, with a request to each sink that holds it, and counts as there what restore would take:
+// an older version of the right size. Of a sink that cannot be asked nothing is noted.
+func (e *Entry) FindPayload(ctx context.Context, ss []Named) {
+	found := make([][]Fault, len(ss))
+	var wg sync.WaitGroup
+	for i, s := range ss {
+		if slices.Contains(e.Sinks, s.Name) {
+			wg.Go(func() { found[i] = e.lackingIn(ctx, s) })
+		}
+	}
+	wg.Wait()
+	e.Lacking = slices.Concat(found...)
+}
+
+func (e *Entry) lackingIn(ctx context.Context, s Named) []Fault {
+	size, ok := int64(0), false
+	for o, err := range s.List(ctx, e.Manifest.Sealed.Key) {
+		if err != nil {
+			return nil
+		}
+		if ok = o.Key == e.Manifest.Sealed.Key; ok {
+			size = o.Size
+			break
+		}
+	}
+	found := lacking(*e, s.Name, size, ok)
+	if len(found) > 0 && len(OlderPayloads(ctx, s, e.Manifest)) > 0 {
+		return nil
+	}
+	return found
 }
 
 // lacking is what speaks against a copy by the size of its payload, which is there or not.

@@ -38,7 +38,7 @@ type Entry struct {
 
 	// Reports are the newest of each kind, oldest first; signed by a trusted key where there are trusted keys.
 	Reports []Report `json:"-"`
-	// Lacking are the copies whose payload is missing or of the wrong size; filled by FindPayloads only.
+	// Lacking are the copies whose payload is missing or of the wrong size; filled by FindPayloads and FindPayload only.
 	Lacking []Fault `json:"-"`
 	// ReportsUnread says that a report is there and could not be read.
 	ReportsUnread bool `json:"-"`

@@ -123,6 +123,9 @@ func (s *story) restores(t *testing.T, selector string, want storyBackup) ran {
 	if got.HashKV != want.HashKV.Hash {
 		t.Errorf("restore %s has the HashKV %d, the backup had %d\n%s", selector, got.HashKV, want.HashKV.Hash, r.stdout)
 	}
+	if strings.Contains(r.stderr, "payload ") {
+		t.Errorf("restore %s warns of a payload, an older version of which it takes:\n%s", selector, r.stderr)
+	}
 	return r
 }
 

@@ -1,6 +1,7 @@
 package restore
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -154,8 +155,8 @@ func (p *Plan) settleQuota() {
 	n := p.Like
 	switch {
 	case n == nil:
-		if p.Source.Quota > 0 && p.Quota > p.Source.Quota {
-			p.attend("the source's quota of %d bytes is nearly filled by the database: every member gets --quota-backend-bytes=%d, or it soon takes no write", p.Source.Quota, p.Quota)
+		if before := cmp.Or(max(p.Source.Quota, 0), defaultQuota); p.Quota > before {
+			p.attend("the database nearly fills a quota of %d bytes: start every member with --quota-backend-bytes=%d, or it soon takes no write", before, p.Quota)
 		}
 	case n.Quota < 0: // no limit, to etcd
 		p.Quota = n.Quota

@@ -84,6 +84,30 @@ func TestWhatWasChosenWinsOverTheFileAndIsSaid(t *testing.T) {
 	}
 }
 
+// TestAQuotaThatTheDatabaseNearlyFillsIsToldOf, the one that etcd has by itself, too.
+func TestAQuotaThatTheDatabaseNearlyFillsIsToldOf(t *testing.T) {
+	t.Parallel()
+	s := oldBackup(t)
+	for name, c := range map[string]struct {
+		size, quota int64
+		says        string
+	}{
+		"room":          {1 << 30, 4 << 30, ""},
+		"full":          {4 << 30, 4 << 30, "a quota of 4294967296 bytes: start every member with --quota-backend-bytes=8589934592"},
+		"room, default": {1 << 30, 0, ""},
+		"full, default": {2 << 30, 0, "a quota of 2147483648 bytes: start every member with --quota-backend-bytes=4294967296"},
+	} {
+		p := s.plan("")
+		p.Out, p.Source.Size, p.Source.Quota = "/srv", c.size, c.quota
+		if err := p.Resolve(); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if notes := strings.Join(p.Attention, "\n"); !strings.Contains(notes, c.says) || (c.says == "") != (notes == "") {
+			t.Errorf("%s: notes %q, want %q", name, notes, c.says)
+		}
+	}
+}
+
 // TestAFileThatContradictsTheMembersIsRefused wants the flag that resolves it, and that it does.
 func TestAFileThatContradictsTheMembersIsRefused(t *testing.T) {
 	t.Parallel()

@@ -104,7 +104,18 @@ func TestTLSToAnEtcdInPlainTextIsExplained(t *testing.T) {
 		t.Run(version, func(t *testing.T) {
 			t.Parallel()
 			c := lab.StartCluster(t, lab.ClusterOptions{Version: version, Members: 1})
-			refused(t, snapshot.Config{Endpoints: []string{"https://" + strings.TrimPrefix(c.Endpoints()[0], "http://")}}, "instead of speaking TLS", "write http://")
+			cfg := snapshot.Config{Endpoints: []string{"https://" + strings.TrimPrefix(c.Endpoints()[0], "http://")}}
+			refused(t, cfg, "during the TLS handshake", "write http://")
+			// A password must not be given away by following advice.
+			cfg.User, cfg.PasswordFile = "root", filepath.Join(t.TempDir(), "password")
+			if err := os.WriteFile(cfg.PasswordFile, []byte("secret"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			_, err := snapshot.Connect(t.Context(), cfg)
+			var e *snapshot.EndpointError
+			if !errors.As(err, &e) || strings.Contains(e.Hint, "http://") || !strings.Contains(e.Hint, "load balancer") {
+				t.Errorf("with a password: %v, and %+v", err, e)
+			}
 		})
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"strings"
 	"syscall"
@@ -85,8 +84,12 @@ func explainConnection(err error, seen error, t target, a *access) (string, erro
 	if errors.As(seen, &timeout) && timeout.Timeout() {
 		return lookAround, fmt.Errorf("no answer within %s", a.dialTimeout)
 	}
-	if t.tls && errors.Is(seen, io.EOF) {
-		return "write http:// if this cluster serves in plain text; otherwise, does it want a client certificate?", errors.New("the server ended the connection instead of speaking TLS")
+	if errors.Is(seen, errHungUp) {
+		hint := "is a member up behind this address (a load balancer, a tunnel)?"
+		if a.leaf == nil && a.caFile == "" && a.user == "" { // with any of these, plain text would be a mistake, or give a password away
+			hint += " Does this cluster want a client certificate? If it serves in plain text, write http://"
+		}
+		return hint, seen
 	}
 	if t.tls && a.leaf == nil {
 		return "does this cluster want a client certificate?", seen

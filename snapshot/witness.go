@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"io"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -16,6 +17,9 @@ import (
 
 // probeTimeout bounds what a second look may add to a failure.
 const probeTimeout = 2 * time.Second
+
+// errHungUp is what the witness keeps of a server that has never completed a handshake, and says nothing else.
+var errHungUp = errors.New("the server ended the connection during the TLS handshake")
 
 // A witness remembers what really happened to a connection. gRPC tells every failure to connect as one status text; the
 // advice a person needs hangs on the typed error below it.
@@ -62,7 +66,11 @@ type watched struct {
 func (c *watched) ClientHandshake(ctx context.Context, authority string, raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
 	conn, info, err := c.TransportCredentials.ClientHandshake(ctx, authority, raw)
 	if err != nil {
-		c.w.note(err)
+		if !c.w.shook.Load() && (errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET)) {
+			c.w.note(errHungUp)
+		} else {
+			c.w.note(err)
+		}
 		return conn, info, err
 	}
 	c.w.shook.Store(true)

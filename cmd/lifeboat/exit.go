@@ -236,11 +236,8 @@ func hintsOf(err error) []string {
 	if len(hints) > 0 {
 		return hints
 	}
-	switch {
-	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
-		return []string{"make room on that disk or name another one, and run it again: what is not complete is removed"}
-	case damaged(err):
-		return []string{"restore takes another sink's copy where one is whole, and `lifeboat list` tells what has none: take a new backup, and find out what damaged this one"}
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+		return []string{"make room on that disk, or name another one, and run it again"}
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -88,15 +89,17 @@ func (s *statusJSON) passOver(latest, usable catalog.Entry) {
 	}
 }
 
-// tellFaults warns, before anything is fetched, of what reports found wrong with the backup that was asked for.
-func (g *global) tellFaults(l catalog.Listing, e catalog.Entry) {
+// tellFaults warns, before anything is fetched, of what is known to be wrong with the backup that was asked for.
+func (g *global) tellFaults(ctx context.Context, b *bucket, l catalog.Listing, e catalog.Entry) {
 	about := faultText(e)
 	if about == "" {
 		return
 	}
 	instead := "no other is proven: try an older one by its id (`lifeboat list`)"
 	if v, _, err := l.Resolve("latest-verified", g.now()); err == nil && v.ID != e.ID {
-		instead = fmt.Sprintf("latest-verified is %s", v.ID)
+		if v.FindPayload(ctx, b.sinks); v.Lost() == "" {
+			instead = fmt.Sprintf("latest-verified is %s", v.ID)
+		}
 	}
 	if e.Broken() == "" && len(e.Faults()) < len(e.Sinks) {
 		g.warnf("%s: %s; another sink's copy is taken if that is so still", e.ID, about)

@@ -75,10 +75,8 @@ func (f *planFlags) plan(ctx context.Context, g *global, cmd *cobra.Command, ask
 		if err != nil {
 			return restore.Plan{}, deps, orFile(asked, err)
 		}
-		found := catalog.Listing{Cluster: l.Cluster, Entries: []catalog.Entry{e}, Problems: l.Problems}
-		b.findPayloads(ctx, g.streams, &found) // --dry-run fetches nothing, and is to tell what restore would meet
-		e = found.Entries[0]
-		g.tellFaults(l, e)
+		e.FindPayload(ctx, b.sinks) // --dry-run fetches nothing, and is to tell what restore would meet
+		g.tellFaults(ctx, b, l, e)
 		source, trust, deps.Sinks, head = restore.FromBackup(e, asked), b.trust, b.sinks, headOf(l, e)
 	}
 	var err error

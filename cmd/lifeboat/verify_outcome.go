@@ -53,8 +53,25 @@ func damaged(err error) bool {
 	return errors.Is(err, crypto.ErrDamaged) || errors.Is(err, catalog.ErrDamaged) || errors.Is(err, snapshot.ErrDamaged)
 }
 
+// notWhole is what a verification found to be damaged, where nothing below has advice.
+type notWhole struct{ error }
+
+func (e notWhole) Unwrap() error { return e.error }
+
+func (e notWhole) Hint() string {
+	return "restore takes another sink's copy where one is whole; take a new backup, and find out what damaged this one"
+}
+
 // verdict is the error of a run: of several the one that weighs most.
 func (v *verification) verdict(ctx context.Context, results []verifiedJSON) error {
+	err := v.heaviest(ctx, results)
+	if damaged(err) && len(hintsOf(err)) == 0 {
+		return notWhole{err}
+	}
+	return err
+}
+
+func (v *verification) heaviest(ctx context.Context, results []verifiedJSON) error {
 	var failed []error
 	for _, r := range results {
 		if r.err != nil {

@@ -128,7 +128,8 @@ func (s *scene) prepare(ctx context.Context) (err error) {
 	return err
 }
 
-// theRest is what neither a way nor a server takes of the processor: the kernel's own threads, this program, and whoever else is on the machine.
+// theRest is what neither a way nor a server takes of the processor: the kernel's own threads, this program, whoever else is on the
+// machine, and what a host took of it (steal).
 const theRest = "the rest"
 
 // timesBeside is the CPU time that each server has taken so far, and, as theRest, all processes together.

@@ -53,7 +53,12 @@ func (r *run) make(ctx context.Context, folder string, noBump bool) (*made, erro
 	if m.result, err = restore.Run(ctx, plan, r.deps); err != nil {
 		var refusal *restore.Refusal
 		if errors.As(err, &refusal) && refusal.Override == restore.IgnoreFreeSpace {
-			refusal.Safe = "make room, give a directory on another disk with --dir, or have fewer --members"
+			told := *refusal
+			told.Safe = "make room, or give a directory on another disk with --dir"
+			if r.o.Members > 1 {
+				told.Safe += ", or have fewer --members"
+			}
+			return nil, &told
 		}
 		return nil, err
 	}

@@ -230,12 +230,9 @@ func (b Backup) describe(now time.Time) string {
 }
 
 func (r *Report) opened() string {
-	key := "no key: not encrypted"
-	switch {
-	case !r.Restored():
-		key = "unproven: it was not restored"
-	case r.OpenedWith != "":
-		key = "key " + r.OpenedWith
+	key := r.OpenedBy()
+	if r.OpenedWith != "" {
+		key = "key " + key
 	}
 	switch {
 	case r.Backup.File != "":
@@ -248,9 +245,16 @@ func (r *Report) opened() string {
 	return key + "; NOT signed"
 }
 
-// Restored reports whether the backup came to be restored at all: whether it was fetched, opened and found whole.
-func (r *Report) Restored() bool {
-	return slices.ContainsFunc(r.Checks, func(c Check) bool { return c.Name == CheckRestore && c.Result == Passed })
+// OpenedBy is OpenedWith, or says for people why there is no such key.
+func (r *Report) OpenedBy() string {
+	restored := slices.ContainsFunc(r.Checks, func(c Check) bool { return c.Name == CheckRestore && c.Result == Passed })
+	switch {
+	case r.OpenedWith != "":
+		return r.OpenedWith
+	case !restored:
+		return "unproven: it was not restored"
+	}
+	return "no key: it is not encrypted"
 }
 
 func (r *Report) times() string {

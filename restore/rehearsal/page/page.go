@@ -160,11 +160,7 @@ func factsOf(r *rehearsal.Report) (all []fact) {
 		add("Live members compared", orElse(strings.Join(b.MembersCompared, ", "), "none when it was taken (backup --attest does)"), false)
 		add("Signature", signature(b), false)
 	}
-	none := "no key: it is not encrypted"
-	if !r.Restored() {
-		none = "unproven: it was not restored"
-	}
-	add("Opened with", orElse(r.OpenedWith, none), r.OpenedWith != "")
+	add("Opened with", r.OpenedBy(), r.OpenedWith != "")
 	add("Size", size(b.PlainBytes)+" plain"+sealedToo(b), false)
 	add("Rehearsed on", count(r.Members, "member")+" of etcd "+orUnknown(strings.Join(r.EtcdVersions, ", then ")), false)
 	add("Rehearsal", date(r.Started)+" to "+r.Finished.UTC().Format(time.TimeOnly), false)
