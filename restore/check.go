@@ -1,6 +1,7 @@
 package restore
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -213,9 +214,6 @@ func (p *Plan) checkRoom() error {
 	return p.checkSpace(parent)
 }
 
-// IgnoreFreeSpace is the override of the refusal to begin where there is too little room.
-const IgnoreFreeSpace = "--ignore-free-space"
-
 // checkSpace wants room for what is needed where dir is or will be.
 func (p *Plan) checkSpace(dir string) error {
 	if p.IgnoreFreeSpace {
@@ -234,8 +232,8 @@ func (p *Plan) checkSpace(dir string) error {
 	}
 	return &Refusal{
 		What:     fmt.Sprintf("the restore needs up to %d MiB, and %s has %d MiB free", mebibytes(p.BytesNeeded), at, free>>20),
-		Safe:     "make room, choose a directory on another disk, or restore one member at a time with --member",
-		Override: IgnoreFreeSpace,
+		Safe:     cmp.Or(p.RoomAdvice, "make room, choose a directory on another disk, or restore one member at a time with --member"),
+		Override: "--ignore-free-space",
 	}
 }
 

@@ -139,7 +139,7 @@ func (p *Plan) Arguments(member, dataDir string) []string {
 		{"--accept-unsigned", p.Trust.AcceptUnsigned},
 		{"--accept-suspect", p.AcceptSuspect},
 		{"--accept-storage-version", p.AcceptStorageVersion},
-		{IgnoreFreeSpace, p.IgnoreFreeSpace},
+		{"--ignore-free-space", p.IgnoreFreeSpace},
 		{"--ignore-running-etcd", p.IgnoreRunning},
 		{"--move-aside", p.MoveAside},
 	} {

@@ -49,7 +49,8 @@ type Plan struct {
 	AcceptSuspect        bool
 	AcceptStorageVersion bool
 	IgnoreFreeSpace      bool
-	IgnoreRunning        bool // an etcd that seems to work on the destination, whose directory is gone
+	RoomAdvice           string // what to do where there is too little room; "" is what whoever restores can do
+	IgnoreRunning        bool   // an etcd that seems to work on the destination, whose directory is gone
 
 	Token       string   // of the new cluster
 	ClusterID   uint64   // what etcd makes of token and members

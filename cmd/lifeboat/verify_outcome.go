@@ -62,7 +62,7 @@ func (e notWhole) Hint() string {
 	return "restore takes another sink's copy where one is whole; take a new backup, and find out what damaged this one"
 }
 
-// verdict is the error of a run: of several the one that weighs most.
+// verdict is the error of a run, with advice.
 func (v *verification) verdict(ctx context.Context, results []verifiedJSON) error {
 	err := v.heaviest(ctx, results)
 	if damaged(err) && len(hintsOf(err)) == 0 {
@@ -71,6 +71,7 @@ func (v *verification) verdict(ctx context.Context, results []verifiedJSON) erro
 	return err
 }
 
+// heaviest is of several errors the one that weighs most.
 func (v *verification) heaviest(ctx context.Context, results []verifiedJSON) error {
 	var failed []error
 	for _, r := range results {

@@ -34,6 +34,10 @@ func (r *run) make(ctx context.Context, folder string, noBump bool) (*made, erro
 	m := &made{dir: filepath.Join(r.dir, folder)}
 	plan := r.o.Plan
 	plan.Only, plan.DataDir, plan.Out, plan.Members = "", "", filepath.Join(m.dir, "members"), nil
+	plan.RoomAdvice = "make room, or give a directory on another disk with --dir"
+	if r.o.Members > 1 {
+		plan.RoomAdvice += ", or have fewer --members"
+	}
 	plan.NoBump, plan.DropAuth, plan.CountKeys = noBump, true, true
 	if plan.EtcdVersion == "" {
 		plan.EtcdVersion = r.servers[0].version
@@ -51,15 +55,6 @@ func (r *run) make(ctx context.Context, folder string, noBump bool) (*made, erro
 		return nil, err
 	}
 	if m.result, err = restore.Run(ctx, plan, r.deps); err != nil {
-		var refusal *restore.Refusal
-		if errors.As(err, &refusal) && refusal.Override == restore.IgnoreFreeSpace {
-			told := *refusal
-			told.Safe = "make room, or give a directory on another disk with --dir"
-			if r.o.Members > 1 {
-				told.Safe += ", or have fewer --members"
-			}
-			return nil, &told
-		}
 		return nil, err
 	}
 	for _, n := range m.nodes {
