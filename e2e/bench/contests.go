@@ -22,7 +22,7 @@ const (
 		"the stored file read back, decrypted and compared; manifest"
 	doesPipeline = "compressed (zstd -1 on all CPUs), encrypted, durable, the plain file removed; its length checked, nothing read back"
 	doesRestore  = "from the sealed file: its digest compared, opened, SHA-256 compared; bbolt check, keys counted, HashKV computed before and after the edit, " +
-		"every member's file compared with it; revision bumped; durable"
+		"every piece of the other members' files read back, from memory, as it was written, and written again where the edit changed it; revision bumped; durable"
 	doesEtcdutl = "from the sealed file: opened, the SHA-256 of the copy compared by each run; one run after another; revision bumped; durable"
 )
 
