@@ -37,23 +37,11 @@ type record struct {
 	Value  []byte `json:"value,omitempty"`
 }
 
-// A layout tells which parts of a file hold nothing: dead pages, as byte ranges in order.
-type layout struct {
-	Size int64  `json:"size"`
-	Gaps []span `json:"gaps"`
-}
-
 // edited is the last answer of the editing process.
 type edited struct {
 	layout
 	Hash   uint32 `json:"hash"`
 	Newest int64  `json:"newest"` // the newest revision, bump included
-}
-
-// A span is a range of bytes.
-type span struct {
-	Off int64 `json:"o"`
-	Len int64 `json:"n"`
 }
 
 // An editor is the editing process at work on one file, which it leaves unchanged until apply.

@@ -107,8 +107,8 @@ func TestDeadPagesBecomeHoles(t *testing.T) {
 	populate(t, cli, 200)
 	path := lab.SaveSnapshot(t, cli)
 	src := fileSource(t, path)
-	for _, named := range []bool{false, true} {
-		res := mustRun(t, Plan{Source: src, Members: newMembers(t, "http", "a", "b", "c"), Out: filepath.Join(t.TempDir(), "out"), NoBump: true}, Deps{named: named})
+	for _, d := range []Deps{{}, {named: true, StartsHere: true}} {
+		res := mustRun(t, Plan{Source: src, Members: newMembers(t, "http", "a", "b", "c"), Out: filepath.Join(t.TempDir(), "out"), NoBump: true}, d)
 		digests := map[string]bool{}
 		for _, m := range res.Members {
 			sum, holds, used := look(t, dbOf(m), []byte("long gone"))

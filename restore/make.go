@@ -36,10 +36,10 @@ func (r *runner) edit(ctx context.Context) error {
 	r.result.Hash = snapshot.Hash{Hash: done.Hash, Revision: src.Hash.Revision, CompactRevision: src.Hash.CompactRevision}
 	r.result.Revision, r.result.Bytes = done.Newest, done.Size
 	r.layout = done.layout
-	if r.copies == nil {
+	if r.clones == nil {
 		return nil
 	}
-	return r.copies.Wait()
+	return r.clones.wait()
 }
 
 // order is what makes a database one of the new cluster.
@@ -79,22 +79,25 @@ func (r *runner) order() (order, error) {
 
 // settle makes every member's file equal to the edited one, and durable.
 func (r *runner) settle(ctx context.Context) error {
-	r.enter(StepSync, int64(len(r.files)-1)*r.layout.bytes())
-	g, gctx := errgroup.WithContext(ctx)
+	g, ctx := errgroup.WithContext(ctx)
 	g.Go(r.files[0].Sync)
+	if r.clones != nil {
+		r.enter(StepSync, r.layout.bytes())
+		g.Go(func() error { return r.clones.settle(ctx, r.layout, r.advance) })
+		return g.Wait()
+	}
 	for _, f := range r.files[1:] {
-		g.Go(func() error {
-			if r.shared {
-				if err := reflink(f, r.files[0]); err != nil {
-					return fmt.Errorf("share the blocks of the first member's database: %w", err)
-				}
-			} else if err := equalise(gctx, f, r.files[0], r.layout, r.advance); err != nil {
-				return err
-			}
-			return f.Sync()
-		})
+		g.Go(func() error { return r.share(f) })
 	}
 	return g.Wait()
+}
+
+// share gives a file the blocks of the first, durably.
+func (r *runner) share(f *os.File) error {
+	if err := reflink(f, r.files[0]); err != nil {
+		return fmt.Errorf("share the blocks of the first member's database: %w", err)
+	}
+	return f.Sync()
 }
 
 // finish gives the files their names, adds the write-ahead logs, and moves everything to its place.

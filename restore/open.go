@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"hash"
 	"io"
@@ -151,4 +152,26 @@ func (t *trailer) sums() (all string, whole bool) {
 // damaged is a fault of the backup, in words of its own.
 func damaged(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", snapshot.ErrDamaged, fmt.Sprintf(format, args...))
+}
+
+// wish has room set aside for what is about to be written. More than a wish it is not: the plan has looked whether there is room, a file system
+// that compresses may need less, and writing tells what is wrong.
+func wish(f *os.File, s span) { _ = disk.Reserve(f, s.Off, s.Len) }
+
+// startWriteback has a range begin to be written where the system can do that, so that the sync at the end finds little left to do. A failed write
+// is an error already: not every file system tells it again.
+func startWriteback(f *os.File, s span) error {
+	err := disk.BeginWriting(f, s.Off, s.Len)
+	if errors.Is(err, errors.ErrUnsupported) {
+		return nil
+	}
+	return err
+}
+
+// readFully makes an unexpected end an error with that name.
+func readFully(err error) error {
+	if err == io.EOF {
+		return io.ErrUnexpectedEOF
+	}
+	return err
 }

@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"filippo.io/age"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/lifeboat-dr/lifeboat/catalog"
 	"github.com/lifeboat-dr/lifeboat/crypto"
@@ -42,6 +41,7 @@ type Deps struct {
 	Now        func() time.Time
 	Log        *slog.Logger
 	Progress   func(s Step, done, total int64) // bytes; may be nil, is never called by two goroutines at once
+	StartsHere bool                            // the members start on this machine next: what they will read stays in memory as far as it fits
 
 	named bool                     // test: files have names from the beginning, as where nameless ones cannot be made
 	plain bool                     // test: names cannot be exchanged
@@ -83,7 +83,7 @@ type Result struct {
 	ClusterID   uint64
 	Members     []MemberResult
 	Others      map[string][]string // member → arguments of `lifeboat restore` for its own node; see Plan.Arguments
-	Hash        snapshot.Hash       // of every member's file, computed from what was written, before the bump
+	Hash        snapshot.Hash       // of every member's file, computed from the first one as it was written, before the bump
 	Revision    int64               // the newest, bump included
 	Info        *snapshot.Info      // what inspection found in the plain file
 	Sink        string              // where the copy came from; "" for a local file
@@ -128,10 +128,10 @@ type runner struct {
 	cluster   *cluster
 	stage     *stage
 	editor    *editor
-	files     []*os.File      // the database of each target; the first is edited, the others are its clones
-	layout    layout          // of the first, once it is edited
-	stop      func()          // ends the editing process and the copying; nil before they were started
-	copies    *errgroup.Group // fill the clones; nil if nothing is to be copied
+	files     []*os.File // the database of each target; the first is edited, the others are its clones
+	layout    layout     // of the first, once it is edited
+	stop      func()     // ends the editing process and the copying; nil before they were started
+	clones    *clones    // the files but the first; nil if nothing is to be copied
 	unlocking *Unlocking
 	key       *crypto.FileKey // nil if it is not encrypted, or not found before the fetch
 	shared    bool            // clones can share the blocks of the first
@@ -217,8 +217,8 @@ func (r *runner) close() error {
 	if r.editor != nil {
 		r.editor.stop()
 	}
-	if r.copies != nil {
-		_ = r.copies.Wait() // told by edit, or of no interest any more
+	if r.clones != nil {
+		_ = r.clones.wait() // told by edit, or of no interest any more
 	}
 	for _, f := range r.files {
 		_ = f.Close() // synced before, or about to be removed

@@ -6,8 +6,6 @@ import (
 	"io"
 	"os"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/lifeboat-dr/lifeboat/crypto"
 	"github.com/lifeboat-dr/lifeboat/snapshot"
 )
@@ -146,11 +144,8 @@ func (r *runner) startCopies(ctx context.Context) (err error) {
 	}
 	before := r.editor.before
 	r.enter(StepInspect, int64(len(r.files)-1)*before.bytes())
-	var ctxCopies context.Context
-	r.copies, ctxCopies = errgroup.WithContext(ctx)
-	for _, f := range r.files[1:] {
-		r.copies.Go(func() error { return clone(ctxCopies, f, r.files[0], before, r.advance) })
-	}
+	r.clones = newClones(r.files[0], r.files[1:], !r.StartsHere)
+	r.clones.start(ctx, before, r.advance)
 	return nil
 }
 

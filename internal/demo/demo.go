@@ -195,5 +195,5 @@ func (*demo) sinkFlag() string { return "--sink file://$PWD/bucket" }
 
 // deps are what a restore works with.
 func (d *demo) deps(sinks []catalog.Named) restore.Deps {
-	return restore.Deps{Sinks: sinks, Identities: d.keys.identities, Log: d.Log}
+	return restore.Deps{Sinks: sinks, Identities: d.keys.identities, Log: d.Log, StartsHere: true}
 }

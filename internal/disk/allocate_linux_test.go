@@ -3,8 +3,6 @@ package disk_test
 import (
 	"bytes"
 	"errors"
-	"os"
-	"path/filepath"
 	"syscall"
 	"testing"
 
@@ -14,11 +12,7 @@ import (
 // TestRoomIsSetAsideAndGivenBack where it can be: the file's end stays where it is, and more than any disk has is not taken for a part of it.
 func TestRoomIsSetAsideAndGivenBack(t *testing.T) {
 	t.Parallel()
-	f, err := os.Create(filepath.Join(t.TempDir(), "file"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
+	f := newFile(t)
 	holds := func(after string, size, least, most int64) {
 		t.Helper()
 		st, err := f.Stat()

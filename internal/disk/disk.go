@@ -1,4 +1,5 @@
-// Package disk is how large files are written: in pieces of which size, with room set aside before, and to the disk when.
+// Package disk is how large files are written: in pieces of which size, with room set aside before, to the disk when, and
+// out of the page cache.
 package disk
 
 import "os"

@@ -123,6 +123,7 @@ func begin(ctx context.Context, o Options, d restore.Deps) (*run, error) {
 		o.Log.Warn("the database lies there in plain, and stays", "dir", dir)
 		report.Kept = dir
 	}
+	d.StartsHere = true
 	return &run{o: o, deps: d, servers: servers, apiserver: kube, dir: dir, lock: lock, report: report}, nil
 }
 

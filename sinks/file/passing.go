@@ -1,7 +1,6 @@
 package file
 
 import (
-	"errors"
 	"os"
 
 	"github.com/lifeboat-dr/lifeboat/internal/disk"
@@ -15,10 +14,15 @@ const (
 // A passing writes a new file of which nothing is to stay in memory: step by step it goes to the disk and leaves the page cache, where the file system
 // heeds that. So it takes no memory from others, and reading it back asks the file system again, instead of what this machine still knows.
 type passing struct {
-	file                *os.File // empty at first
-	size, begun, passed int64    // from the beginning of the file
-	unsupported         bool
-	err                 error // the first: an fsync after it must not be believed
+	file        *os.File // empty at first
+	size, begun int64    // from the beginning of the file
+	passage     disk.Passage
+	err         error // the first: an fsync after it must not be believed
+}
+
+// newPassing begins with an empty file.
+func newPassing(f *os.File) *passing {
+	return &passing{file: f, passage: disk.Passage{Ahead: passingMost}}
 }
 
 // Write implements [io.Writer].
@@ -28,32 +32,11 @@ func (p *passing) Write(b []byte) (int, error) {
 	}
 	n, err := p.file.Write(b)
 	p.size += int64(n)
-	if err == nil && !p.unsupported {
-		err = p.pass()
+	for ; err == nil && p.size-p.begun >= passingStep; p.begun += passingStep {
+		err = p.passage.Pass(p.file, p.begun, passingStep)
 	}
 	p.err = err
 	return n, err
-}
-
-// pass moves every whole step one further.
-func (p *passing) pass() error {
-	for ; p.size-p.begun >= passingStep; p.begun += passingStep {
-		err := disk.BeginWriting(p.file, p.begun, passingStep)
-		if errors.Is(err, errors.ErrUnsupported) {
-			p.unsupported = true
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-	}
-	for ; p.begun-p.passed > passingMost; p.passed += passingStep {
-		if err := disk.AwaitWriting(p.file, p.passed, passingStep); err != nil {
-			return err
-		}
-		disk.Uncache(p.file, p.passed, passingStep)
-	}
-	return nil
 }
 
 // sync brings all that was written to the disk, durably, and has the rest of it leave the page cache.

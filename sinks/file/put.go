@@ -81,7 +81,7 @@ func errExists() error { return sinks.Because("the object exists already", fs.Er
 
 // fill writes the body and brings it to the disk.
 func fill(ctx context.Context, f *os.File, body io.ReaderAt, size int64) error {
-	buf, out := make([]byte, min(size, disk.WritePart)), &passing{file: f}
+	buf, out := make([]byte, min(size, disk.WritePart)), newPassing(f)
 	for off := int64(0); off < size; {
 		if err := ctx.Err(); err != nil {
 			return err

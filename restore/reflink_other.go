@@ -8,5 +8,3 @@ import (
 )
 
 func reflink(_, _ *os.File) error { return errors.ErrUnsupported }
-
-func copyRange(dst, src *os.File, s span) error { return copyThroughMemory(dst, src, s) }
