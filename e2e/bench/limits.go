@@ -94,18 +94,14 @@ func checkGrowth(all []*outcome) (limits []limit) {
 		}
 		ours, theirs := growth(0, result.counted), growth(rival, result.counted)
 		sizes := fmt.Sprintf("per GiB at %s / at %s", last.database, before.database)
-		wall := limit{
-			what: fmt.Sprintf("%s, wall time %s (of %s %.3g)", larger.title, sizes, larger.ways[rival].name, theirs),
-			most: 1.15, apart: before.mib < countsFrom, measured: ours,
+		grows := func(what string, measured float64) {
+			limits = append(limits, limit{what: larger.title + ", " + what, most: 1.15, apart: before.mib < countsFrom, measured: measured})
 		}
+		grows(fmt.Sprintf("wall time %s (of %s %.3g)", sizes, larger.ways[rival].name, theirs), ours)
 		if name == backupDir || name == backupMinIO { // whose wall time is mostly the source's, for everybody
-			wall.what = fmt.Sprintf("%s, wall time %s (%.3g), divided by the same of %s (%.3g)", larger.title, sizes, ours, larger.ways[rival].name, theirs)
-			wall.measured = ours / theirs
+			grows(fmt.Sprintf("wall time %s, divided by that of %s", sizes, larger.ways[rival].name), ours/theirs)
 		}
-		limits = append(limits, wall, limit{
-			what: fmt.Sprintf("%s, Lifeboat's CPU %s", larger.title, sizes), most: 1.15, apart: before.mib < countsFrom,
-			measured: growth(0, func(r result) float64 { return r.CPU.Seconds() }),
-		})
+		grows("Lifeboat's CPU "+sizes, growth(0, func(r result) float64 { return r.CPU.Seconds() }))
 	}
 	return limits
 }

@@ -45,7 +45,7 @@ func TestWhatLiesAroundAPageIsReadWithIt(t *testing.T) {
 	}
 	alone := touched()
 	disk.ReadAround(at, size)
-	if around := touched(); around <= alone && alone < size/os.Getpagesize() {
+	if around := touched(); (around <= alone || around*os.Getpagesize() < 8*4096) && alone < size/os.Getpagesize() {
 		t.Errorf("%d pages are in memory once one was touched, and %d before", around, alone)
 	}
 	t.Logf("%d pages with one, %d around it", alone, touched())
