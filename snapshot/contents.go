@@ -160,16 +160,3 @@ func (l liveKeys) see(r record) {
 		l.prefixes.see(r.key)
 	}
 }
-
-// checkPages has bbolt check its own structure: that every page is there, once, where it belongs, and in order. It says
-// nothing about what is in the values.
-func checkPages(tx *bbolt.Tx, info *Info) error {
-	for err := range tx.Check() {
-		// The first fault decides; the check of a file that has one may have no end.
-		return damaged("bbolt check: %w", err)
-	}
-	info.PageSize = tx.DB().Info().PageSize
-	info.Pages = tx.Size() / int64(info.PageSize)
-	info.FreePages = int64(tx.DB().Stats().FreePageN)
-	return nil
-}

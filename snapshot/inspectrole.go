@@ -79,7 +79,11 @@ func judge(info *Info, err error) verdict {
 // The check's verdict comes first. Should more memory be taken meanwhile than a sound file can need, the verdict goes to
 // answers past it.
 func inspect(o InspectOptions, inTurn bool, answers chan<- verdict) (*Info, error) {
-	db, size, err := openDescriptor()
+	f, size, err := descriptor()
+	if err != nil {
+		return nil, err
+	}
+	db, err := openDatabase(f, size)
 	if err != nil {
 		return nil, err
 	}
@@ -104,7 +108,7 @@ func inspect(o InspectOptions, inTurn bool, answers chan<- verdict) (*Info, erro
 	stop := guardMemory(baseMemory+size/int64(db.Info().PageSize)*memoryPerPage, answers)
 	tx, err := db.Begin(false)
 	if err == nil {
-		err = checkPages(tx, info) // which goes on using tx behind the first fault
+		err = checkPages(tx, f, info) // which goes on using tx behind the first fault
 	}
 	stop()
 	if err != nil {
@@ -116,9 +120,9 @@ func inspect(o InspectOptions, inTurn bool, answers chan<- verdict) (*Info, erro
 	return info, <-contents
 }
 
-// openDescriptor opens descriptor 3 with bbolt, for reading only. Where /proc allows, it is reopened, so that neither bbolt's
-// file lock nor anything else of ours is shared with whoever holds the descriptor.
-func openDescriptor() (*bbolt.DB, int64, error) {
+// descriptor is descriptor 3, and its size in bytes. Where /proc allows, it is reopened, so that neither bbolt's file lock nor anything
+// else of ours is shared with whoever holds the descriptor.
+func descriptor() (*os.File, int64, error) {
 	f, err := os.Open(fmt.Sprintf("/proc/self/fd/%d", inspected))
 	if err != nil {
 		f = os.NewFile(inspected, "snapshot")
@@ -127,15 +131,20 @@ func openDescriptor() (*bbolt.DB, int64, error) {
 	if err != nil {
 		return nil, 0, fmt.Errorf("snapshot descriptor: %w", err)
 	}
+	return f, st.Size(), nil
+}
+
+// openDatabase opens a file with bbolt, for reading only.
+func openDatabase(f *os.File, size int64) (*bbolt.DB, error) {
 	db, err := bbolt.Open("snapshot", 0o400, &bbolt.Options{
 		ReadOnly: true,
 		OpenFile: func(string, int, os.FileMode) (*os.File, error) { return f, nil },
 	})
 	if err != nil {
-		return nil, 0, damaged("the file is no bbolt database: %w", err)
+		return nil, damaged("the file is no bbolt database: %w", err)
 	}
-	disk.ReadAround(db.Info().Data, st.Size())
-	return db, st.Size(), nil
+	disk.ReadAround(db.Info().Data, size)
+	return db, nil
 }
 
 // guardMemory gives a verdict as soon as this process takes more than limit bytes of memory, mapped files apart, until it is

@@ -1,10 +1,14 @@
 package snapshot
 
-import "hash/maphash"
+import (
+	"hash/maphash"
+	"unsafe"
+)
 
 const (
 	keyShards  = 64
 	shardSlots = 64 // at first; a power of two
+	perPage    = 4096 / int(unsafe.Sizeof(keyHash{}))
 )
 
 // A keySet remembers keys by 128 bits of keyed hash instead of by their text. A chance collision needs some 2^64 keys, and a chosen
@@ -68,6 +72,9 @@ func (t *keyShard) find(h keyHash) uint64 {
 func (t *keyShard) grow() {
 	old := t.slots
 	t.slots = make([]keyHash, max(shardSlots, 2*len(old)))
+	for i := 0; i < len(t.slots); i += perPage {
+		t.slots[i] = keyHash{} // a page of memory that is read before it is written is set up twice
+	}
 	for _, h := range old {
 		if h != (keyHash{}) {
 			t.slots[t.find(h)] = h
