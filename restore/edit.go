@@ -3,6 +3,7 @@ package restore
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -12,6 +13,7 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"github.com/lifeboat-dr/lifeboat/internal/child"
 	"github.com/lifeboat-dr/lifeboat/snapshot"
@@ -53,7 +55,7 @@ type editor struct {
 	before layout // if it was to look
 }
 
-// startEditor starts a process of its own for db. With look, it opens the file at once and tells which of its pages are dead.
+// startEditor starts a process of its own for db, which opens it at once. With look, it returns once that has told which of its pages are dead.
 func startEditor(ctx context.Context, db *os.File, look bool) (*editor, error) {
 	e := &editor{cmd: child.Command(ctx, EditRole, strconv.Itoa(minGap), strconv.FormatBool(look))}
 	e.cmd.ExtraFiles = []*os.File{db}
@@ -133,11 +135,25 @@ func (e *editor) failed(ctx context.Context, err error) error {
 	}
 	said, _, _ := strings.Cut(strings.TrimSpace(e.stderr.String()), "\n")
 	var exit *exec.ExitError
-	switch {
-	case said == "":
+	if !errors.As(wait, &exit) {
 		return fmt.Errorf("the editing process: %w", errors.Join(err, wait))
-	case errors.As(wait, &exit) && exit.ExitCode() == editRefused:
-		return errors.New(said)
 	}
-	return fmt.Errorf("the editing process died on this file: %s: %w", said, snapshot.ErrDamaged)
+	switch exit.ExitCode() {
+	case editRefused:
+		return errors.New(said)
+	case editFull:
+		return noRoom(said)
+	}
+	died := child.Died(exit, e.stderr.String())
+	var crash *child.Crash
+	if !errors.As(died, &crash) {
+		return died
+	}
+	return fmt.Errorf("the editing process died on this file: %s: %w", cmp.Or(said, crash.Why), snapshot.ErrDamaged)
 }
+
+// noRoom is what an editing process says that finds no room for its changes, and matches syscall.ENOSPC.
+type noRoom string
+
+func (e noRoom) Error() string        { return string(e) }
+func (e noRoom) Is(target error) bool { return target == syscall.ENOSPC }

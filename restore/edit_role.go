@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime/debug"
 	"strconv"
 	"syscall"
 	"time"
@@ -16,14 +17,18 @@ import (
 	"go.etcd.io/bbolt"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/lifeboat-dr/lifeboat/internal/child"
 	"github.com/lifeboat-dr/lifeboat/internal/disk"
 	"github.com/lifeboat-dr/lifeboat/snapshot"
 )
 
+// The exit codes of an editing process that says why on stderr; a crash has another.
 const (
-	// editRefused is the exit code of an editing process that says why on stderr; a crash has another.
 	editRefused = 3
+	editFull    = 4 // there is no room for its changes
+)
 
+const (
 	// lockWait bounds the wait for the file's lock, which nobody else should hold.
 	lockWait = 10 * time.Second
 
@@ -37,7 +42,7 @@ const (
 	finishedCompact  = "finishedCompactRev"
 )
 
-// EditMain is the child.Role that changes a database file, given as descriptor 3. It tells the layout of the file if that is
+// EditMain is the child.Role that changes a database file, given as descriptor 3. It opens the file, tells its layout if that is
 // asked for, reads its order from stdin, makes the changes, and tells what came of them. It does not sync: its parent does,
 // once for all members.
 func EditMain(_ context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
@@ -50,27 +55,43 @@ func EditMain(_ context.Context, args []string, stdin io.Reader, stdout, stderr 
 		fmt.Fprintln(stderr, "lifeboat: error: the editing process is started by lifeboat itself")
 		return editRefused
 	}
-	if err := editFile(os.NewFile(editPlace, "db"), gap, look, bufio.NewReader(stdin), json.NewEncoder(stdout)); err != nil {
-		fmt.Fprintln(stderr, err)
-		return editRefused
+	debug.SetGCPercent(50) // as in the inspecting process, whose limits these are
+	debug.SetMaxStack(snapshot.MaxStack)
+	ended := make(chan error, 2)
+	go func() {
+		ended <- editFile(os.NewFile(editPlace, "db"), gap, look, bufio.NewReader(stdin), json.NewEncoder(stdout), func() { ended <- errTooMuch })
+	}()
+	err := <-ended
+	if err == nil {
+		return 0
 	}
-	return 0
+	fmt.Fprintln(stderr, err)
+	switch {
+	case errors.Is(err, errTooMuch):
+		return 1 // as good as a crash
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		return editFull
+	}
+	return editRefused
 }
 
-func editFile(f *os.File, gap int64, look bool, in *bufio.Reader, out *json.Encoder) error {
-	if look {
-		err := withDatabase(f, true, func(_ *bbolt.DB, pages *pageMap) error { return out.Encode(pages.layout(gap)) })
-		if err != nil {
-			return err
-		}
-	}
-	var o order
-	if err := readLine(in, &o); err != nil {
-		return fmt.Errorf("wait for the order: %w", err)
-	}
+// errTooMuch says that the file is not sound.
+var errTooMuch = errors.New("it takes more memory than a sound file can need")
+
+func editFile(f *os.File, gap int64, look bool, in *bufio.Reader, out *json.Encoder, tooMuch func()) error {
 	done := &edited{}
-	err := withDatabase(f, false, func(db *bbolt.DB, pages *pageMap) (err error) {
-		if err := punch(f, pages.layout(gap)); err != nil {
+	err := withDatabase(f, tooMuch, func(db *bbolt.DB, pages *pageMap) (err error) {
+		before := pages.layout(gap)
+		if look {
+			if err := out.Encode(before); err != nil {
+				return err
+			}
+		}
+		var o order
+		if err := readLine(in, &o); err != nil {
+			return fmt.Errorf("wait for the order: %w", err)
+		}
+		if err := punch(f, before); err != nil {
 			return err
 		}
 		done, err = o.carryOut(db, pages, gap)
@@ -93,34 +114,43 @@ func punch(f *os.File, l layout) error {
 	return nil
 }
 
-// withDatabase opens the file for do, which gets its pages as well. For reading it goes together with the process that
-// inspects the file at the same time: both locks are shared.
-func withDatabase(f *os.File, readOnly bool, do func(db *bbolt.DB, pages *pageMap) error) (err error) {
+// withDatabase opens the file for do, which gets its pages as well. Opening takes as long as all later changes, because bbolt goes through all pages of a file
+// that does not list the free ones, as etcd's do not: so it is done at once, while another process inspects the file. Both have got the same open file, so that
+// bbolt's lock on it is one and keeps neither waiting. Nothing is written before do does. tooMuch is called if more memory is taken until then than a
+// sound file can need.
+func withDatabase(f *os.File, tooMuch func(), do func(db *bbolt.DB, pages *pageMap) error) (err error) {
+	st, err := f.Stat()
+	if err != nil {
+		return fmt.Errorf("open the database: %w", err)
+	}
+	if st.Size() == 0 { // bbolt would make one of it
+		return errors.New("open the database: the file is empty")
+	}
 	fd, err := syscall.Dup(int(f.Fd())) // bbolt closes what it has opened
 	if err != nil {
 		return fmt.Errorf("open the database: %w", err)
 	}
+	// Nobody has looked at the file yet. What is wrong with one that takes too much memory, the inspection tells.
+	stop := child.GuardMemory(snapshot.MaxMemory(st.Size()), tooMuch)
 	db, err := bbolt.Open(f.Name(), fileMode, &bbolt.Options{
-		OpenFile:        func(string, int, os.FileMode) (*os.File, error) { return os.NewFile(uintptr(fd), f.Name()), nil },
-		Timeout:         lockWait,
-		ReadOnly:        readOnly,
-		PreLoadFreelist: true,
-		NoFreelistSync:  true, // as etcd has it
-		FreelistType:    bbolt.FreelistMapType,
-		NoGrowSync:      true,
-		NoSync:          true,
+		OpenFile:       func(string, int, os.FileMode) (*os.File, error) { return os.NewFile(uintptr(fd), f.Name()), nil },
+		Timeout:        lockWait,
+		NoFreelistSync: true, // as etcd has it; without it bbolt would write a list of free pages right now
+		FreelistType:   bbolt.FreelistMapType,
+		NoGrowSync:     true,
+		NoSync:         true,
 	})
 	if err != nil {
 		return fmt.Errorf("open the database: %w", err)
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	if st, err := f.Stat(); err == nil {
-		disk.ReadAround(db.Info().Data, st.Size())
-	}
-	pages := &pageMap{db: db}
+	disk.ReadAround(db.Info().Data, st.Size())
+	pages := &pageMap{db: db, file: f}
 	if err := pages.look(); err != nil {
 		return err
 	}
+	stop()
+	debug.FreeOSMemory() // what it took to open the file is not needed while the order is waited for
 	return do(db, pages)
 }
 

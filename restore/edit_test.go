@@ -2,8 +2,11 @@ package restore
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -13,11 +16,13 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"go.etcd.io/bbolt"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/lifeboat-dr/lifeboat/e2e/lab"
+	"github.com/lifeboat-dr/lifeboat/snapshot"
 )
 
 // contents is everything in a database, by bucket/key.
@@ -161,6 +166,80 @@ func look(t *testing.T, path string, needle []byte) (sum string, holds bool, use
 	return hex.EncodeToString(digest[:]), bytes.Contains(data, needle), sys.Blocks * 512
 }
 
+// TestAFileIsInspectedWhileItsEditorHasItOpen to write, and is edited after: the editor that has looked keeps the file locked until it ends, and nothing is
+// written before the order.
+func TestAFileIsInspectedWhileItsEditorHasItOpen(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	for _, look := range []bool{false, true} {
+		f := plainCopy(t, nil)
+		before := content(t, f)
+		e, err := startEditor(ctx, f, look)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer e.stop()
+		info, err := snapshot.Inspect(ctx, f, snapshot.InspectOptions{Raw: true, SkipDigest: true, SharesLock: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(content(t, f), before) {
+			t.Errorf("the file was changed before there was an order (look=%v)", look)
+		}
+		done, err := e.apply(ctx, order{
+			Hash: snapshot.HashPoint{Revision: info.Hash.Revision, CompactRevision: info.Hash.CompactRevision}, Want: info.Hash.Hash, Newest: info.Revision,
+		})
+		if err != nil || done.Hash != info.Hash.Hash {
+			t.Errorf("edited after the inspection: %+v, %v (look=%v)", done, err, look)
+		}
+	}
+}
+
+// TestAnEditorThatAFileKillsIsNotInTheWay of the inspection, which knows best what is wrong: the lock outlives the editor.
+func TestAnEditorThatAFileKillsIsNotInTheWay(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	for _, look := range []bool{false, true} {
+		f := plainCopy(t, func(b []byte) {
+			for _, meta := range [][]byte{b[:4096], b[4096:8192]} {
+				root := binary.LittleEndian.Uint64(meta[32:]) // header of 16 bytes; magic, version, page size, flags; root
+				clear(b[root*4096+8 : root*4096+16])          // what kind of page it is, and of how many
+			}
+		})
+		e, err := startEditor(ctx, f, look)
+		if err == nil {
+			_, err = e.apply(ctx, order{})
+		}
+		if err == nil {
+			t.Fatal("a file without a root is edited")
+		}
+		if _, inspection := snapshot.Inspect(ctx, f, snapshot.InspectOptions{Raw: true, SkipDigest: true, SharesLock: true}); !errors.Is(inspection, snapshot.ErrDamaged) {
+			t.Errorf("inspected after its editor died (%v): %v (look=%v)", err, inspection, look)
+		}
+	}
+}
+
+// plainCopy is the database of oldFile, changed.
+func plainCopy(t *testing.T, change func(b []byte)) *os.File {
+	t.Helper()
+	path, _ := oldFile(t)
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data = data[:len(data)-trailerSize]
+	if change != nil {
+		change(data)
+	}
+	f := plainFile(t, 0)
+	if _, err := f.Write(data); err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
 // TestAnEditThatGoesWrongEndsTheRestore gives the editing process a file that kills it, and orders that do not fit the file.
 func TestAnEditThatGoesWrongEndsTheRestore(t *testing.T) {
 	t.Parallel()
@@ -199,6 +278,24 @@ func TestAnEditThatGoesWrongEndsTheRestore(t *testing.T) {
 			}
 		})
 	}
+	t.Run("pages without end", func(t *testing.T) {
+		t.Parallel()
+		const header, leaf = 16, 2
+		e, err := startEditor(t.Context(), open(t, func(b []byte) []byte {
+			for at := 2 * 4096; at < len(b); at += 4096 {
+				if binary.LittleEndian.Uint16(b[at+header-8:]) == leaf {
+					binary.LittleEndian.PutUint32(b[at+header-4:], 1<<30)
+				}
+			}
+			return b
+		}), true)
+		if err == nil {
+			e.stop()
+		}
+		if !errors.Is(err, snapshot.ErrDamaged) || !strings.Contains(err.Error(), "memory") {
+			t.Errorf("got %v, want that it takes too much memory", err)
+		}
+	})
 	src := fileSource(t, path)
 	fine := order{Want: src.Hash.Hash, Newest: src.Revision}
 	fine.Hash.Revision, fine.Hash.CompactRevision = src.Hash.Revision, src.Hash.CompactRevision

@@ -109,16 +109,18 @@ func (r *runner) pour(ctx context.Context, in io.Reader) error {
 	return r.files[0].Truncate(src.Size - trailerSize)
 }
 
-// inspect has the database looked at. Meanwhile the editing process starts, and the copying for the other members, which goes on
+// inspect has the database looked at. Meanwhile the editing process opens it, and the copying for the other members begins, which goes on
 // until the edit is done: should the database turn out to be bad, the copies go as they came.
 func (r *runner) inspect(ctx context.Context) error {
 	src := &r.plan.Source
 	editing, stop := context.WithCancelCause(ctx)
 	r.stop = func() { stop(nil) }
 	inspected := make(chan error, 1)
+	look := r.lookFor()
+	look.SharesLock = true // with the editing process, which unlocks the file in the end
 	go func() {
 		var err error
-		if r.result.Info, err = snapshot.Inspect(ctx, r.files[0], r.lookFor()); err != nil {
+		if r.result.Info, err = snapshot.Inspect(ctx, r.files[0], look); err != nil {
 			stop(err)
 		}
 		inspected <- err

@@ -25,6 +25,9 @@ type InspectOptions struct {
 	HashAt *HashPoint
 	// Prefixes counts the live keys by Prefix.
 	Prefixes bool
+	// SharesLock is for a file that another process has open for writing, which got it from the same *os.File: the lock of the two is one, so that neither
+	// waits for the other's. It stays on f.
+	SharesLock bool
 	// HeadOnly is Head's own wish: Revision and what else needs one look, and no check at all.
 	HeadOnly bool
 }

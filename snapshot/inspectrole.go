@@ -8,11 +8,11 @@ import (
 	"io"
 	"os"
 	"runtime/debug"
-	"runtime/metrics"
-	"time"
+	"syscall"
 
 	"go.etcd.io/bbolt"
 
+	"github.com/lifeboat-dr/lifeboat/internal/child"
 	"github.com/lifeboat-dr/lifeboat/internal/disk"
 )
 
@@ -24,20 +24,12 @@ const (
 	inspectInTurn = "in-turn"
 
 	inspected = 3 // the descriptor
-
-	// Damage can send bbolt into endless recursion, or have it count four billion pages. Its check needs less than 200 bytes for
-	// a page, so that much more than that is a proof of damage, and not of a large file; if nothing else runs beside the check, whose
-	// memory may be that of very many keys.
-	maxStack       = 64 << 20
-	baseMemory     = 256 << 20
-	memoryPerPage  = 256
-	memoryInterval = 20 * time.Millisecond
 )
 
 // InspectRole is Inspect's child process: it inspects descriptor 3 and writes one line of JSON. It may die of a damaged file.
 func InspectRole(ctx context.Context, args []string, _ io.Reader, stdout, stderr io.Writer) int {
 	debug.SetGCPercent(50) // a bit of time for less memory: the set of keys is most of it, and it only grows
-	debug.SetMaxStack(maxStack)
+	debug.SetMaxStack(MaxStack)
 	var o InspectOptions
 	inTurn := len(args) == 2 && args[1] == inspectInTurn
 	if len(args) != 1 && !inTurn || json.Unmarshal([]byte(args[0]), &o) != nil {
@@ -79,7 +71,7 @@ func judge(info *Info, err error) verdict {
 // The check's verdict comes first. Should more memory be taken meanwhile than a sound file can need, the verdict goes to
 // answers past it.
 func inspect(o InspectOptions, inTurn bool, answers chan<- verdict) (*Info, error) {
-	f, size, err := descriptor()
+	f, size, err := descriptor(o.SharesLock)
 	if err != nil {
 		return nil, err
 	}
@@ -90,7 +82,7 @@ func inspect(o InspectOptions, inTurn bool, answers chan<- verdict) (*Info, erro
 	// Neither it nor the check's transaction is closed: the process ends with the answer, and they may be in use for ever.
 	info := &Info{}
 	if o.HeadOnly { // nothing has checked the pages, and bbolt may go down a tree that contains itself for ever
-		defer guardMemory(baseMemory, answers)()
+		defer guardMemory(0, answers)()
 		return info, db.View(func(tx *bbolt.Tx) error { return readMeta(tx, info) })
 	}
 	contents := make(chan error, 1)
@@ -105,7 +97,7 @@ func inspect(o InspectOptions, inTurn bool, answers chan<- verdict) (*Info, erro
 	if !inTurn {
 		go read()
 	}
-	stop := guardMemory(baseMemory+size/int64(db.Info().PageSize)*memoryPerPage, answers)
+	stop := guardMemory(size, answers)
 	tx, err := db.Begin(false)
 	if err == nil {
 		err = checkPages(tx, f, info) // which goes on using tx behind the first fault
@@ -120,12 +112,14 @@ func inspect(o InspectOptions, inTurn bool, answers chan<- verdict) (*Info, erro
 	return info, <-contents
 }
 
-// descriptor is descriptor 3, and its size in bytes. Where /proc allows, it is reopened, so that neither bbolt's file lock nor anything
-// else of ours is shared with whoever holds the descriptor.
-func descriptor() (*os.File, int64, error) {
-	f, err := os.Open(fmt.Sprintf("/proc/self/fd/%d", inspected))
-	if err != nil {
-		f = os.NewFile(inspected, "snapshot")
+// descriptor is descriptor 3, and its size in bytes. Where /proc allows, it is opened anew, so that neither bbolt's lock nor anything else of ours is shared with
+// whoever holds the descriptor; unless sharesLock.
+func descriptor(sharesLock bool) (*os.File, int64, error) {
+	f := os.NewFile(inspected, "snapshot")
+	if !sharesLock {
+		if own, err := os.Open(fmt.Sprintf("/proc/self/fd/%d", inspected)); err == nil {
+			f = own
+		}
 	}
 	st, err := f.Stat()
 	if err != nil {
@@ -140,6 +134,10 @@ func openDatabase(f *os.File, size int64) (*bbolt.DB, error) {
 		ReadOnly: true,
 		OpenFile: func(string, int, os.FileMode) (*os.File, error) { return f, nil },
 	})
+	var errno syscall.Errno
+	if errors.As(err, &errno) { // from the system, and not from what is in the file
+		return nil, fmt.Errorf("open the database: %w", err)
+	}
 	if err != nil {
 		return nil, damaged("the file is no bbolt database: %w", err)
 	}
@@ -147,24 +145,10 @@ func openDatabase(f *os.File, size int64) (*bbolt.DB, error) {
 	return db, nil
 }
 
-// guardMemory gives a verdict as soon as this process takes more than limit bytes of memory, mapped files apart, until it is
-// stopped.
-func guardMemory(limit int64, answers chan<- verdict) (stop func()) {
-	done := make(chan struct{})
-	go func() {
-		used := []metrics.Sample{{Name: "/memory/classes/total:bytes"}, {Name: "/memory/classes/heap/released:bytes"}}
-		for {
-			select {
-			case <-done:
-				return
-			case <-time.After(memoryInterval):
-			}
-			metrics.Read(used)
-			if int64(used[0].Value.Uint64()-used[1].Value.Uint64()) > limit {
-				answers <- verdict{doubtful: true, Damaged: fmt.Sprintf("bbolt check: takes more than %d MiB of memory, so its pages cannot be sound", limit>>20)}
-				return
-			}
-		}
-	}()
-	return func() { close(done) }
+// guardMemory gives a verdict as soon as this process takes more memory than the check of a sound database of size bytes, until it is stopped.
+func guardMemory(size int64, answers chan<- verdict) (stop func()) {
+	limit := MaxMemory(size)
+	return child.GuardMemory(limit, func() {
+		answers <- verdict{doubtful: true, Damaged: fmt.Sprintf("bbolt check: takes more than %d MiB of memory, so its pages cannot be sound", limit>>20)}
+	})
 }

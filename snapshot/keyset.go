@@ -8,7 +8,8 @@ import (
 const (
 	keyShards  = 64
 	shardSlots = 64 // at first; a power of two
-	perPage    = 4096 / int(unsafe.Sizeof(keyHash{}))
+
+	slotsPerPage = 4096 / int(unsafe.Sizeof(keyHash{})) // of the system's memory, not of bbolt's file
 )
 
 // A keySet remembers keys by 128 bits of keyed hash instead of by their text. A chance collision needs some 2^64 keys, and a chosen
@@ -72,7 +73,7 @@ func (t *keyShard) find(h keyHash) uint64 {
 func (t *keyShard) grow() {
 	old := t.slots
 	t.slots = make([]keyHash, max(shardSlots, 2*len(old)))
-	for i := 0; i < len(t.slots); i += perPage {
+	for i := 0; i < len(t.slots); i += slotsPerPage {
 		t.slots[i] = keyHash{} // a page of memory that is read before it is written is set up twice
 	}
 	for _, h := range old {

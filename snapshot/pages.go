@@ -10,20 +10,20 @@ import (
 	"go.etcd.io/bbolt"
 )
 
-// No tree has the page refusedPage, which is one of the two first, and Check says so with an error that begins with refusal.
+// No tree has the page refusedPage, a meta page, and Check says so with an error that begins with refusal.
 const (
 	refusedPage = 1
 	refusal     = "page ID (1) out of range"
 )
 
 // checkPages has bbolt check its own structure: that every page is there, once, where it belongs, and in order. It says
-// nothing about what is in the values.
+// nothing about what is in the values. What it finds matches ErrDamaged; it may die of it.
 //
-// Before it checks, bbolt has to know the free pages. If the file is unlisted, as etcd's are, that is the check already: it follows the whole tree to
-// find them, holds every page against the same rules, and panics at the first fault, which Check tells as it tells its own. Doing it twice
-// proves nothing more and takes twice as long, so Check is asked to go on with a page that it refuses.
+// Before it checks, bbolt has to know the free pages. Where the file does not list them, as etcd's do not, that is the check already: bbolt follows the whole
+// tree to find them, holds every page against the same rules, and panics at the first fault, which Check tells like its own or the process dies of.
+// Doing it twice proves nothing more and takes twice as long, so Check is asked to go on with a page that it refuses.
 func checkPages(tx *bbolt.Tx, f io.ReaderAt, info *Info) error {
-	unlisted, err := isUnlisted(f, tx.DB().Info().PageSize)
+	unlisted, err := lacksFreelist(f, tx.DB().Info().PageSize)
 	if err != nil {
 		return err
 	}
@@ -40,7 +40,7 @@ func checkPages(tx *bbolt.Tx, f io.ReaderAt, info *Info) error {
 		// The first fault decides; the check of a file that has one may have no end.
 		return damaged("bbolt check: %w", err)
 	}
-	if refused != unlisted {
+	if unlisted && !refused {
 		return errors.New("bbolt did not check the file as it was asked to")
 	}
 	if _, err := tx.Page(0); err != nil { // it did not even look for the free pages
@@ -52,9 +52,9 @@ func checkPages(tx *bbolt.Tx, f io.ReaderAt, info *Info) error {
 	return nil
 }
 
-// isUnlisted tells whether a bbolt file has no list of its free pages. Both of its first pages have to say so, and that they are what they
-// have to be: Check would find a tree that leads to them.
-func isUnlisted(f io.ReaderAt, pageSize int) (bool, error) {
+// lacksFreelist tells whether a bbolt file has no list of its free pages. Both meta pages have to say so, and that they are meta pages: only the
+// whole check finds a tree that leads to them.
+func lacksFreelist(f io.ReaderAt, pageSize int) (bool, error) {
 	const (
 		flagsAt, meta  = 8, 4         // of the page's header: what kind it is
 		freelistAt     = 16 + 16 + 16 // behind the header, four numbers about the format, and the root bucket

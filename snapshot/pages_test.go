@@ -15,6 +15,55 @@ import (
 	"github.com/lifeboat-dr/lifeboat/snapshot"
 )
 
+// TestAFileWithoutAListIsCheckedAsWhole: what finds its free pages finds what is wrong with the others.
+func TestAFileWithoutAListIsCheckedAsWhole(t *testing.T) {
+	t.Parallel()
+	const branch, leaf, header, element = 1, 2, 16, 16
+	whole := contents(t, generate(t, 20_000, 20_000, 100))
+	body := whole[:len(whole)-sha256.Size]
+	kind := func(b []byte, at int) uint16 { return binary.LittleEndian.Uint16(b[at+8:]) }
+	find := func(want uint16) int {
+		for at := 2 * page; at < len(body); at += page {
+			if kind(body, at) == want && binary.LittleEndian.Uint16(body[at+10:]) > 1 {
+				return at
+			}
+		}
+		t.Fatalf("no page of kind %d", want)
+		return 0
+	}
+	aBranch, aLeaf := find(branch), find(leaf)
+	for says, harm := range map[string]func(b []byte){
+		"": func([]byte) {},
+		"multiple references": func(b []byte) { // its second child is its first
+			copy(b[aBranch+header+element+8:aBranch+header+element+16], b[aBranch+header+8:])
+		},
+		"needs to be": func(b []byte) { // its first key comes after its second
+			at := aLeaf + header
+			b[at+int(binary.LittleEndian.Uint32(b[at+4:]))] = 0xff
+		},
+		"page 1: multiple references": func(b []byte) { // the second of the first pages is called a leaf, and is in the tree
+			binary.LittleEndian.PutUint16(b[page+8:], leaf)
+			binary.LittleEndian.PutUint64(b[aBranch+header+8:], 1)
+		},
+	} {
+		b := bytes.Clone(body)
+		harm(b)
+		path := filepath.Join(t.TempDir(), "file")
+		if err := os.WriteFile(path, withTrailer(b), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		info, err := snapshot.Inspect(t.Context(), file(t, path), snapshot.InspectOptions{})
+		switch {
+		case says == "":
+			if err != nil || info.Pages != int64(len(body)/page) {
+				t.Errorf("a sound file: %+v, %v", info, err)
+			}
+		case !errors.Is(err, snapshot.ErrDamaged), !strings.Contains(err.Error(), says) && !strings.Contains(err.Error(), "kills the process"): // bbolt may die of what it has just found
+			t.Errorf("want %q: %v", says, err)
+		}
+	}
+}
+
 // TestAListOfFreePagesIsHeldAgainstTheTree: etcd's files have none, and finding their free pages is the check already. Where there is one, bbolt believes it,
 // so that only its whole check finds what is neither free nor in use, or both.
 func TestAListOfFreePagesIsHeldAgainstTheTree(t *testing.T) {

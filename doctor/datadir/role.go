@@ -12,14 +12,14 @@ import (
 	"strings"
 
 	"github.com/lifeboat-dr/lifeboat/internal/child"
+	"github.com/lifeboat-dr/lifeboat/snapshot"
 )
 
 const (
 	// RoleName is the name Role has to be dispatched under.
 	RoleName = "datadir"
 
-	maxStack = 64 << 20 // damage can send bbolt into endless recursion
-	maxWord  = 256      // bytes of an error that are told
+	maxWord = 256 // bytes of an error that are told
 )
 
 // errGone says that a file was there when the directory was listed, and not when it was to be read.
@@ -45,7 +45,7 @@ type answer struct {
 
 // Role is Inspect's child process: it reads what its only argument orders and writes one line of JSON. It may die of what it reads.
 func Role(ctx context.Context, args []string, _ io.Reader, stdout, stderr io.Writer) int {
-	debug.SetMaxStack(maxStack)
+	debug.SetMaxStack(snapshot.MaxStack)
 	var o order
 	if len(args) != 1 || json.Unmarshal([]byte(args[0]), &o) != nil {
 		fmt.Fprintln(stderr, "lifeboat: error: datadir is started by lifeboat itself")

@@ -30,13 +30,13 @@ func Answer(ctx context.Context, cmd *exec.Cmd) ([]byte, error) {
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
 		}
-		return nil, died(err, log.String())
+		return nil, Died(err, log.String())
 	}
 	return out.Bytes(), nil
 }
 
-// died judges a child that did not live to answer.
-func died(err error, log string) error {
+// Died judges a child that did not live to answer by how it ended and by what it wrote to stderr, as Answer does.
+func Died(err error, log string) error {
 	var exit *exec.ExitError
 	if !errors.As(err, &exit) {
 		return fmt.Errorf("start child process: %w", err)
