@@ -31,7 +31,7 @@ func TestTheCommandsPrintedForOtherNodesWork(t *testing.T) {
 	if len(printed) != 2 {
 		t.Fatalf("%d commands for other nodes are printed, want 2:\n%s", len(printed), out)
 	}
-	hash := regexp.MustCompile(`(?m)^HashKV .*$`)
+	hash := regexp.MustCompile(`(?m)^HashKV .* equals the backup's$`)
 	token := regexp.MustCompile(`--initial-cluster-token=\S+`)
 	for _, p := range printed {
 		// Here all nodes are one machine, so each gets a directory of its own.

@@ -87,6 +87,8 @@ func TestEveryMemberOfEveryVersionComesBackFromTheBucket(t *testing.T) {
 // TestA34SnapshotFileComesBackOnNewerServers restores the checked-in snapshot of etcd 3.4, which is a local file of no bucket.
 func TestA34SnapshotFileComesBackOnNewerServers(t *testing.T) {
 	file, want := lab.Snapshot34(t)
+	said := lifeboat(t, "restore", file, "--no-bump", "--out", filepath.Join(t.TempDir(), "out"), "--initial-cluster", newNames(t, 1)).must(t, 0).stdout
+	mustSay(t, "restore of a file", said, fmt.Sprintf(`(?m)^HashKV %d .* is that of the file as it came`, want.HashKV))
 	for _, version := range []string{"3.5", "3.6", "3.7"} {
 		t.Run(version, func(t *testing.T) {
 			t.Parallel()

@@ -199,7 +199,11 @@ func (f *restoreFlags) printResult(g *global, p *restore.Plan, r *restore.Result
 	for _, a := range r.Asides {
 		fmt.Fprintf(&t, "moved aside %s\n  to go back: stop etcd, mv %s %s, mv %s %s\n", a.To, shell.Words([]string{a.Dir}), shell.Words([]string{a.Dir + ".restored"}), shell.Words([]string{a.To}), shell.Words([]string{a.Dir}))
 	}
-	fmt.Fprintf(&t, "HashKV %d at revision %d, computed from what was written, equals the backup's\n", r.Hash.Hash, r.Hash.Revision)
+	same := "equals the backup's"
+	if p.Source.File != "" { // which is all that is known of it
+		same = "is that of the file as it came; no manifest tells what the cluster held"
+	}
+	fmt.Fprintf(&t, "HashKV %d at revision %d, computed from what was written, %s\n", r.Hash.Hash, r.Hash.Revision, same)
 	t.WriteString("next: start every member with these flags, then the API servers, then every controller; docs/runbooks has the steps\n")
 	_, err := io.WriteString(g.out, t.String())
 	return err
