@@ -46,13 +46,7 @@ func TestAFileWithoutAListIsCheckedAsWhole(t *testing.T) {
 			binary.LittleEndian.PutUint64(b[aBranch+header+8:], 1)
 		},
 	} {
-		b := bytes.Clone(body)
-		harm(b)
-		path := filepath.Join(t.TempDir(), "file")
-		if err := os.WriteFile(path, withTrailer(b), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		info, err := snapshot.Inspect(t.Context(), file(t, path), snapshot.InspectOptions{})
+		info, err := inspectHarmed(t, body, harm)
 		switch {
 		case says == "":
 			if err != nil || info.Pages != int64(len(body)/page) {
@@ -99,15 +93,21 @@ func TestAListOfFreePagesIsHeldAgainstTheTree(t *testing.T) {
 		"already freed":       func(b []byte) { copy(b[list+idsAt+8:list+idsAt+16], b[list+idsAt:]) },
 		"reachable freed":     func(b []byte) { copy(b[list+idsAt:list+idsAt+8], newest[16:24]) }, // the root
 	} {
-		b := bytes.Clone(body)
-		harm(b)
-		path := filepath.Join(t.TempDir(), "file")
-		if err := os.WriteFile(path, withTrailer(b), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		info, err := snapshot.Inspect(t.Context(), file(t, path), snapshot.InspectOptions{})
+		info, err := inspectHarmed(t, body, harm)
 		if says == "" && (err != nil || info.FreePages == 0) || says != "" && (!errors.Is(err, snapshot.ErrDamaged) || !strings.Contains(err.Error(), says)) {
 			t.Errorf("want %q: %v", says, err)
 		}
 	}
+}
+
+// inspectHarmed inspects a snapshot file with a harmed copy of body, under a digest made for the harm.
+func inspectHarmed(t *testing.T, body []byte, harm func(b []byte)) (*snapshot.Info, error) {
+	t.Helper()
+	b := bytes.Clone(body)
+	harm(b)
+	path := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(path, withTrailer(b), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return snapshot.Inspect(t.Context(), file(t, path), snapshot.InspectOptions{})
 }
