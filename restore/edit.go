@@ -3,6 +3,7 @@ package restore
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -145,10 +146,10 @@ func (e *editor) failed(ctx context.Context, err error) error {
 	}
 	died := child.Died(exit, e.stderr.String())
 	var crash *child.Crash
-	if !errors.As(died, &crash) || said == "" { // Go says what it dies of; a signal from outside may have ended it
+	if !errors.As(died, &crash) {
 		return died
 	}
-	return fmt.Errorf("the editing process died on this file: %s: %w", said, snapshot.ErrDamaged)
+	return fmt.Errorf("the editing process died on this file: %s: %w", cmp.Or(said, crash.Why), snapshot.ErrDamaged)
 }
 
 // noRoom is what an editing process says that finds no room for its changes, and matches syscall.ENOSPC.

@@ -296,22 +296,21 @@ func TestAnEditThatGoesWrongEndsTheRestore(t *testing.T) {
 			t.Errorf("got %v, want that it takes too much memory", err)
 		}
 	})
-	for signal, says := range map[syscall.Signal]string{syscall.SIGKILL: "enough memory", syscall.SIGHUP: "hangup"} {
-		t.Run("ended by "+signal.String(), func(t *testing.T) {
-			t.Parallel()
-			e, err := startEditor(t.Context(), open(t, func(b []byte) []byte { return b }), true)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := e.cmd.Process.Signal(signal); err != nil {
-				t.Fatal(err)
-			}
-			_, err = e.apply(t.Context(), order{Newest: 1})
-			if err == nil || errors.Is(err, snapshot.ErrDamaged) || !strings.Contains(err.Error(), says) {
-				t.Errorf("got %v, want %q and nothing about the file", err, says)
-			}
-		})
-	}
+	t.Run("killed", func(t *testing.T) {
+		t.Parallel()
+		e, err := startEditor(t.Context(), open(t, func(b []byte) []byte { return b }), true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := e.cmd.Process.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		_, _ = e.out.Peek(1) // a signal takes its time: the process has ended when it says no more
+		_, err = e.apply(t.Context(), order{Newest: 1})
+		if err == nil || errors.Is(err, snapshot.ErrDamaged) || !strings.Contains(err.Error(), "enough memory") {
+			t.Errorf("got %v, want a lack of memory and nothing about the file", err)
+		}
+	})
 	src := fileSource(t, path)
 	fine := order{Want: src.Hash.Hash, Newest: src.Revision}
 	fine.Hash.Revision, fine.Hash.CompactRevision = src.Hash.Revision, src.Hash.CompactRevision

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os/exec"
+	"slices"
 	"strings"
 	"syscall"
 )
@@ -21,8 +22,8 @@ type Crash struct{ Why string }
 func (e *Crash) Error() string { return "the child process died: " + e.Why }
 
 // Answer runs a command of Command with its ctx, and returns the beginning of what it wrote to stdout. It fails with a *Crash if the child died
-// of what it read. Every other error says nothing about that: the cause of ctx, a child that could not be started, and one that was killed,
-// mostly by the kernel for lack of memory.
+// of what it read. Every other error says nothing about that: the cause of ctx, a child that could not be started, and one that was ended
+// from outside, mostly by the kernel for lack of memory.
 func Answer(ctx context.Context, cmd *exec.Cmd) ([]byte, error) {
 	out, log := &bounded{max: maxAnswer}, &bounded{max: maxLog}
 	cmd.Stdout, cmd.Stderr = out, log
@@ -53,10 +54,17 @@ func Died(err error, log string) error {
 	switch {
 	case status.Signaled() && (status.Signal() == syscall.SIGKILL || status.Signal() == syscall.SIGTERM):
 		return fmt.Errorf("the child process was killed (%s): is there enough memory?", status.Signal())
+	case status.Signaled() && !isFault(status.Signal()):
+		return fmt.Errorf("the child process was ended from outside (%s)", status.Signal())
 	case strings.Contains(log, "out of memory") || strings.Contains(log, "cannot allocate memory"):
 		return fmt.Errorf("the child process: %s", why)
 	}
 	return &Crash{why}
+}
+
+// isFault tells whether a process gets the signal for what it does itself.
+func isFault(s syscall.Signal) bool {
+	return slices.Contains([]syscall.Signal{syscall.SIGSEGV, syscall.SIGBUS, syscall.SIGILL, syscall.SIGFPE, syscall.SIGABRT, syscall.SIGSYS, syscall.SIGTRAP}, s)
 }
 
 // bounded keeps the first max bytes and swallows the rest.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"os/exec"
 	"strings"
 	"syscall"
 	"testing"
@@ -54,5 +55,19 @@ func TestADeathIsBlamedOnWhatWasReadUnlessTheMachineDidIt(t *testing.T) {
 	stop(why)
 	if _, err := child.Answer(ctx, child.Command(ctx, "idle")); !errors.Is(err, why) {
 		t.Errorf("interrupted: %v", err)
+	}
+}
+
+// TestASignalFromOutsideSaysNothingOfWhatWasRead: also if the child was about to say something.
+func TestASignalFromOutsideSaysNothingOfWhatWasRead(t *testing.T) {
+	for name, fault := range map[string]bool{"HUP": false, "INT": false, "XCPU": false, "SEGV": true, "BUS": true, "ABRT": true} {
+		said := &strings.Builder{}
+		cmd := exec.Command("env", "--default-signal", "sh", "-c", "ulimit -c 0; echo HashKV differs >&2; kill -"+name+" $$") // also where nohup has it ignored
+		cmd.Stderr = said
+		err := child.Died(cmd.Run(), said.String())
+		var crash *child.Crash
+		if errors.As(err, &crash) != fault || said.Len() == 0 {
+			t.Errorf("%s: %v, said %q", name, err, said)
+		}
 	}
 }
