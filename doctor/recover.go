@@ -215,14 +215,18 @@ func (d *decider) makeAndStart(members []restore.Member, commands []string, flag
 			}
 		}
 	}
-	if len(steps) > 0 {
+	if len(steps) > 1 {
 		steps[len(steps)-1].Until = "Every one prints the same HashKV."
 	}
 	for i, m := range members {
 		steps = append(steps, runbook.Step{Title: "Start etcd on " + m.Name, On: []string{m.Name}, Commands: []string{etcd(flags[i])}})
 	}
 	if len(members) > 0 {
-		steps[len(steps)-1].Until = "The first waits for the second. What else stands in the unit or manifest, certificates above all, stays as it is."
+		last := &steps[len(steps)-1]
+		last.Until = "What else stands in the unit or manifest, certificates above all, stays as it is."
+		if len(members) > 1 {
+			last.Until = "The first waits for the second. " + last.Until
+		}
 	}
 	return append(steps, runbook.Step{
 		Title: "See that every member serves", Commands: []string{d.etcdctl(endpoints, "endpoint", "health"), d.etcdctl(endpoints, "endpoint", "status", "-w", "table")},

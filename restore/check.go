@@ -181,7 +181,7 @@ func (p *Plan) exists(d Target) error {
 	if entries, err := os.ReadDir(d.Dir); err == nil && len(entries) == 0 {
 		safe = "it is empty: remove it (rmdir " + d.Dir + "); if it is a mount point, restore into a directory beneath it, and give etcd that as --data-dir"
 	}
-	what := d.Dir + " exists, and a restore never touches an existing directory"
+	what := d.Dir + " exists, and a restore never touches what exists"
 	if by := holder.Of(d.Dir); by != "" {
 		what += "; " + by + " uses it"
 		safe = "stop that etcd, then " + safe

@@ -84,7 +84,7 @@ func (c *cluster) writeLog(memberDir, name string) error {
 	}
 	making := filepath.Join(memberDir, "wal.partial")
 	if err := c.writeWAL(making, name); err != nil {
-		return fmt.Errorf("write the write-ahead log: %w", err)
+		return fmt.Errorf("write the write-ahead log %s: %w", making, err)
 	}
 	if err := syncAt(making); err != nil {
 		return err
@@ -114,6 +114,7 @@ func (c *cluster) writeWAL(dir, name string) (err error) {
 		if closed := w.Close(); err == nil {
 			err = closed
 		}
+		_ = os.Remove(filepath.Join(dir, "0.tmp")) // the next segment, for which there was no room; otherwise it is gone
 	}()
 	state := &raftpb.HardState{
 		Term: proto.Uint64(raftTerm), Vote: proto.Uint64(c.voters[0]), Commit: proto.Uint64(c.index()),

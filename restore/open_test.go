@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"testing/iotest"
 	"time"
@@ -111,10 +112,24 @@ func TestARawDatabaseIsRestoredOnlyWhenAskedFor(t *testing.T) {
 	if err := os.WriteFile(raw, data[:len(data)-trailerSize], 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := FromFile(t.Context(), raw, false); !errors.Is(err, snapshot.ErrDamaged) {
-		t.Errorf("a raw database passes for a snapshot: %v", err)
+	hinted := func(path string) bool {
+		t.Helper()
+		_, err := FromFile(t.Context(), path, false)
+		var hint interface{ Hint() string }
+		if !errors.Is(err, snapshot.ErrDamaged) || !errors.As(err, &hint) {
+			t.Fatalf("%s passes for a snapshot: %v", path, err)
+		}
+		return strings.Contains(hint.Hint(), "--raw")
 	}
-	if _, err := FromFile(t.Context(), path, true); !errors.Is(err, snapshot.ErrDamaged) {
+	cut := filepath.Join(t.TempDir(), "cut")
+	if err := os.WriteFile(cut, data[:len(data)-4096], 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if !hinted(raw) || hinted(cut) {
+		t.Errorf("the raw database is hinted at: %v; with a snapshot that misses a page: %v", hinted(raw), hinted(cut))
+	}
+	var usage *UsageError
+	if _, err := FromFile(t.Context(), path, true); !errors.As(err, &usage) || !strings.Contains(usage.Advice, "leave out --raw") {
 		t.Errorf("a snapshot passes for a raw database: %v", err)
 	}
 	found, err := FromFile(t.Context(), raw, true)

@@ -81,9 +81,12 @@ func FromFile(ctx context.Context, path string, raw bool) (Source, error) {
 	if err := notSealed(f, path); err != nil {
 		return Source{}, err
 	}
+	if raw && snapshot.HasDigest(st.Size()) {
+		return Source{}, &UsageError{Reason: path + " ends with etcd's SHA-256: it is a snapshot, not a raw database", Advice: "leave out --raw, and the file is held to that SHA-256"}
+	}
 	info, err := snapshot.Inspect(ctx, f, snapshot.InspectOptions{Raw: raw})
 	if err != nil {
-		return Source{}, &fileError{path, raw, err}
+		return Source{}, &fileError{path, !raw && !snapshot.HasDigest(st.Size()) && st.Size() > 0, err}
 	}
 	s := Source{
 		ID: info.SHA256, Asked: path, File: path, Raw: raw, Taken: st.ModTime(), Size: info.Size, SHA256: info.SHA256,
@@ -115,9 +118,9 @@ const sealedStart = "age-encryption.org/v1\n"
 
 // fileError is a local file that cannot be restored.
 type fileError struct {
-	path string
-	raw  bool
-	err  error
+	path  string
+	noSum bool // it has no digest at its end, and should
+	err   error
 }
 
 func (e *fileError) Error() string { return e.path + ": " + e.err.Error() }
@@ -125,7 +128,7 @@ func (e *fileError) Unwrap() error { return e.err }
 
 // Hint tells what the file may be instead.
 func (e *fileError) Hint() string {
-	if e.raw || !errors.Is(e.err, snapshot.ErrDamaged) {
+	if !e.noSum || !errors.Is(e.err, snapshot.ErrDamaged) {
 		return ""
 	}
 	return "a snapshot is what `etcdctl snapshot save` writes; a member/snap/db of an etcd that is stopped takes --raw"

@@ -95,7 +95,10 @@ func (g *global) tellFaults(ctx context.Context, b *bucket, l catalog.Listing, e
 	if about == "" {
 		return
 	}
-	instead := "no other is proven: try an older one by its id (`lifeboat list`)"
+	instead := "no other is proven: try another by its id (`lifeboat list`)"
+	if len(l.Entries) == 1 {
+		instead = "there is no other backup here: take a new one if etcd still serves, or look in another sink"
+	}
 	if v, _, err := l.Resolve("latest-verified", g.now()); err == nil && v.ID != e.ID {
 		if v.FindPayload(ctx, b.sinks); v.Lost() == "" {
 			instead = fmt.Sprintf("latest-verified is %s", v.ID)
