@@ -43,8 +43,11 @@ type result struct {
 	keys                         int64
 }
 
+// wall is the time in seconds that all of it took.
+func (r result) wall() float64 { return r.Wall.Seconds() }
+
 // counted is the wall time in seconds that ratios are made of: without the time in which a backup did nothing but read back what it had stored.
-func (r result) counted() float64 { return r.Wall.Seconds() - r.readBackOnly }
+func (r result) counted() float64 { return r.wall() - r.readBackOnly }
 
 // hold runs every way in turn, once uncounted and then so many times. Each round begins with another way, so that none always comes after the same one.
 func (c *contest) hold(ctx context.Context, s *scene, runs int) error {

@@ -92,14 +92,16 @@ func checkGrowth(all []*outcome) (limits []limit) {
 		growth := func(way int, of func(result) float64) float64 {
 			return middle(larger.results[way], of) / gib(last.dbSize) / (middle(smaller.results[way], of) / gib(before.dbSize))
 		}
-		ours, theirs := growth(0, result.counted), growth(rival, result.counted)
 		sizes := fmt.Sprintf("per GiB at %s / at %s", last.database, before.database)
 		grows := func(what string, measured float64) {
 			limits = append(limits, limit{what: larger.title + ", " + what, most: 1.15, apart: before.mib < countsFrom, measured: measured})
 		}
-		grows(fmt.Sprintf("wall time %s (of %s %.3g)", sizes, larger.ways[rival].name, theirs), ours)
-		if name == backupDir || name == backupMinIO { // whose wall time is mostly the source's, for everybody
-			grows(fmt.Sprintf("wall time %s, divided by that of %s", sizes, larger.ways[rival].name), ours/theirs)
+		wall := func(what string, of func(result) float64) {
+			grows(fmt.Sprintf("%s %s (of %s %.3g)", what, sizes, larger.ways[rival].name, growth(rival, of)), growth(0, of))
+		}
+		wall("wall time", result.wall)
+		if name == backupDir || name == backupMinIO { // which read back what they stored
+			wall("wall time without read-back", result.counted)
 		}
 		grows("Lifeboat's CPU "+sizes, growth(0, func(r result) float64 { return r.CPU.Seconds() }))
 	}

@@ -38,7 +38,7 @@ func (o *outcome) rows(out io.Writer) {
 }
 
 func (c *contest) row(out io.Writer, w way, results []result) {
-	wall := each(results, func(r result) float64 { return r.Wall.Seconds() })
+	wall := each(results, result.wall)
 	counted, back := "–", "–"
 	if b := middle(results, func(r result) float64 { return r.readBack }); b > 0 {
 		counted, back = seconds(middle(results, result.counted)), seconds(b)
@@ -58,7 +58,7 @@ func (c *contest) ratioText(w way, results []result) string {
 	}
 	ours, this := c.results[0], middle(results, result.counted)
 	text := fmt.Sprintf("%.2f", middle(ours, result.counted)/this)
-	if whole := middle(ours, func(r result) float64 { return r.Wall.Seconds() }); whole > middle(ours, result.counted) {
+	if whole := middle(ours, result.wall); whole > middle(ours, result.counted) {
 		text += fmt.Sprintf(" (%.2f)", whole/this)
 	}
 	return text
