@@ -156,6 +156,16 @@ func commandsOf(d Decision, code string) (all []string) {
 	return all
 }
 
+func TestOneMemberWaitsForNoOther(t *testing.T) {
+	t.Parallel()
+	for members, others := range map[string]bool{"d": false, "ddd": true} {
+		text := fmt.Sprint(decide(scene(members, false).withBackup(900)).Options)
+		if !strings.Contains(text, "certificates above all") || strings.Contains(text, "The first waits") != others || strings.Contains(text, "Every one prints") != others {
+			t.Errorf("%s: %s", members, text)
+		}
+	}
+}
+
 func TestAMemberIsReplacedInTheRightOrder(t *testing.T) {
 	t.Parallel()
 	got := commandsOf(decide(scene("udu", true)), "replace")

@@ -129,7 +129,7 @@ func (d *decider) fromDirectory(dir Directory) Option {
 	// Every node makes its member from this one file. Under the path of the directory each has a database of its own.
 	o.Steps = append(o.Steps, runbook.Step{
 		Title: "Copy the database, here", Commands: []string{shell.Words([]string{"cp", dir.Database, file})},
-		Until: "It is not encrypted: remove it when all is done. Bring it to the same place on every node, and see that sha256sum prints the same on each.",
+		Until: "It is not encrypted: remove it when all is done. Bring it to the same place on every node, where sha256sum must print the same as here.",
 	})
 	o.Steps = append(o.Steps, d.fromFile(members, 0, file, "--raw")...)
 	return o

@@ -82,11 +82,14 @@ func FromFile(ctx context.Context, path string, raw bool) (Source, error) {
 		return Source{}, err
 	}
 	if raw && snapshot.HasDigest(st.Size()) {
-		return Source{}, &UsageError{Reason: path + " ends with etcd's SHA-256: it is a snapshot, not a raw database", Advice: "leave out --raw, and the file is held to that SHA-256"}
+		return Source{}, &UsageError{
+			Reason: path + " has the size of a snapshot, whole pages and etcd's SHA-256, and not of a raw database",
+			Advice: "leave out --raw, and it is held to that SHA-256; if it is a raw database, it was cut short",
+		}
 	}
 	info, err := snapshot.Inspect(ctx, f, snapshot.InspectOptions{Raw: raw})
 	if err != nil {
-		return Source{}, &fileError{path, !raw && !snapshot.HasDigest(st.Size()) && st.Size() > 0, err}
+		return Source{}, &fileError{path, raw, st.Size(), err}
 	}
 	s := Source{
 		ID: info.SHA256, Asked: path, File: path, Raw: raw, Taken: st.ModTime(), Size: info.Size, SHA256: info.SHA256,
@@ -118,9 +121,10 @@ const sealedStart = "age-encryption.org/v1\n"
 
 // fileError is a local file that cannot be restored.
 type fileError struct {
-	path  string
-	noSum bool // it has no digest at its end, and should
-	err   error
+	path string
+	raw  bool
+	size int64 // bytes
+	err  error
 }
 
 func (e *fileError) Error() string { return e.path + ": " + e.err.Error() }
@@ -128,10 +132,14 @@ func (e *fileError) Unwrap() error { return e.err }
 
 // Hint tells what the file may be instead.
 func (e *fileError) Hint() string {
-	if !e.noSum || !errors.Is(e.err, snapshot.ErrDamaged) {
+	if e.raw || !errors.Is(e.err, snapshot.ErrDamaged) || snapshot.HasDigest(e.size) {
 		return ""
 	}
-	return "a snapshot is what `etcdctl snapshot save` writes; a member/snap/db of an etcd that is stopped takes --raw"
+	hint := "a snapshot is what `etcdctl snapshot save` writes"
+	if e.size > 0 && e.size%512 == 0 { // whole pages, and nothing after them
+		hint += "; a member/snap/db of an etcd that is stopped takes --raw"
+	}
+	return hint
 }
 
 // learn takes over what an inspection found.

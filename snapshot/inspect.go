@@ -135,7 +135,7 @@ func Head(ctx context.Context, f *os.File) (revision int64, err error) {
 }
 
 // HasDigest tells by its size, as etcdutl does, whether a file ends with etcd's SHA-256, which follows the pages in a snapshot and not in a raw database.
-func HasDigest(size int64) bool { return size%512 == trailerSize }
+func HasDigest(size int64) bool { return size > trailerSize && size%512 == trailerSize }
 
 // checkShape tells a snapshot from a raw database by its size.
 func checkShape(size int64, raw bool) error {
@@ -148,7 +148,7 @@ func checkShape(size int64, raw bool) error {
 		return damaged("the file of %d bytes is no whole number of pages", size)
 	case !raw && size%512 == 0:
 		return damaged("the file of %d bytes has no SHA-256 at its end: it is cut short, or a raw database", size)
-	case !raw && (!HasDigest(size) || size == trailerSize):
+	case !raw && !HasDigest(size):
 		return damaged("the file of %d bytes is cut short: it is no whole number of pages and a SHA-256", size)
 	}
 	return nil

@@ -96,8 +96,8 @@ func (g *global) tellFaults(ctx context.Context, b *bucket, l catalog.Listing, e
 		return
 	}
 	instead := "no other is proven: try another by its id (`lifeboat list`)"
-	if len(l.Entries) == 1 {
-		instead = "there is no other backup here: take a new one if etcd still serves, or look in another sink"
+	if onlyBackup(l, e.ID) {
+		instead = "there is no other backup in the sinks that were named: take a new one if etcd still serves, or name another sink"
 	}
 	if v, _, err := l.Resolve("latest-verified", g.now()); err == nil && v.ID != e.ID {
 		if v.FindPayload(ctx, b.sinks); v.Lost() == "" {
@@ -109,6 +109,11 @@ func (g *global) tellFaults(ctx context.Context, b *bucket, l catalog.Listing, e
 		return
 	}
 	g.warnf("%s: %s; %s", e.ID, about, instead)
+}
+
+// onlyBackup tells that there is surely no other: nothing else is listed, and nothing was hidden, refused or out of reach.
+func onlyBackup(l catalog.Listing, id catalog.ID) bool {
+	return len(l.Problems) == 0 && !slices.ContainsFunc(l.Entries, func(other catalog.Entry) bool { return other.ID != id })
 }
 
 // many is how many problems of a kind are told one by one.

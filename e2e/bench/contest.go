@@ -60,7 +60,7 @@ func (c *contest) hold(ctx context.Context, s *scene, runs int) error {
 			if err != nil {
 				return fmt.Errorf("%s: %s: %w", c.name, w.name, err)
 			}
-			progress("%s, %s, round %d of %d: %s: %.2f s", s.source.database, c.title, round, runs, w.name, r.Wall.Seconds())
+			progress("%s, %s, round %d of %d: %s: %.2f s", s.source.database, c.title, round, runs, w.name, r.wall())
 			if round > 0 {
 				c.results[i] = append(c.results[i], r)
 			}

@@ -21,7 +21,7 @@ const (
 	patience = 5 * time.Minute // until the source serves: it reads all of its database first
 
 	// logEntries is how many entries of its log etcd takes between two snapshots of its own, and so the most that it keeps in memory once it was started
-	// again. Those of the filling have a quarter of a megabyte each, Kubernetes writes one object with each.
+	// again. Those of the filling have a quarter of a megabyte each, where Kubernetes writes one object with each.
 	logEntries = 1000
 )
 
@@ -57,7 +57,7 @@ func startSource(ctx context.Context, etcd, dir, name string, d database) (*sour
 }
 
 // generate makes the database. The etcd that is measured afterwards has been started on it, as it would be after an upgrade of its node, and holds in memory
-// what that of a Kubernetes cluster holds: the index of its keys, and a log of small entries.
+// the index of its keys and next to nothing of its log, of which that of a Kubernetes cluster holds some 20 MB by etcd 3.6's default.
 func (s *source) generate(ctx context.Context) error {
 	if err := s.start(ctx); err != nil {
 		return err
@@ -87,7 +87,7 @@ func (s *source) generate(ctx context.Context) error {
 }
 
 // passLog has etcd make a snapshot of its own, by more small entries than it takes for that, which leave nothing in the database. What it would otherwise
-// read from its log, 0 to 0.2 GB as it happens, makes its garbage collector run less often than that of a Kubernetes cluster.
+// read from its log, 0 to 0.2 GB as it happens, makes its garbage collector run less often.
 func (s *source) passLog(ctx context.Context) error {
 	for range logEntries {
 		lease, err := s.client.Grant(ctx, 3600)

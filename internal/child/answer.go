@@ -2,11 +2,11 @@ package child
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"os/exec"
-	"slices"
 	"strings"
 	"syscall"
 )
@@ -42,29 +42,42 @@ func Died(err error, log string) error {
 	if !errors.As(err, &exit) {
 		return fmt.Errorf("start child process: %w", err)
 	}
-	why := exit.String()
-	for line := range strings.Lines(log) {
-		line = strings.TrimSpace(line)
-		if strings.HasPrefix(line, "panic:") || strings.HasPrefix(line, "fatal error:") || strings.HasPrefix(line, "runtime: goroutine stack exceeds") {
-			why = line
-			break
-		}
-	}
+	said, outside := lastWords(log)
+	why := cmp.Or(said, exit.String())
 	status, _ := exit.Sys().(syscall.WaitStatus)
 	switch {
 	case status.Signaled() && (status.Signal() == syscall.SIGKILL || status.Signal() == syscall.SIGTERM):
 		return fmt.Errorf("the child process was killed (%s): is there enough memory?", status.Signal())
-	case status.Signaled() && !isFault(status.Signal()):
-		return fmt.Errorf("the child process was ended from outside (%s)", status.Signal())
-	case strings.Contains(log, "out of memory") || strings.Contains(log, "cannot allocate memory"):
+	case outside || status.Signaled() && !isFault(status.Signal()):
+		return fmt.Errorf("the child process was ended from outside (%s)", why)
+	case strings.Contains(log, "out of memory"), strings.Contains(log, "cannot allocate memory"), strings.Contains(log, "failed to create new OS thread"):
 		return fmt.Errorf("the child process: %s", why)
 	}
 	return &Crash{why}
 }
 
+// lastWords finds in what a child wrote to stderr what Go says when it gives up, and whether that is of a signal from outside: of a person who wants to
+// see stacks, or of a sandbox. Other signals end a process without a word.
+func lastWords(log string) (line string, outside bool) {
+	for line := range strings.Lines(log) {
+		line = strings.TrimSpace(line)
+		switch about, text, _ := strings.Cut(line, ":"); {
+		case about == "SIGQUIT", about == "SIGABRT", about == "SIGSYS":
+			return line, true
+		case about == "panic", about == "fatal error", about == "runtime" && strings.HasPrefix(text, " goroutine stack exceeds"):
+			return line, false
+		}
+	}
+	return "", false
+}
+
 // isFault tells whether a process gets the signal for what it does itself.
 func isFault(s syscall.Signal) bool {
-	return slices.Contains([]syscall.Signal{syscall.SIGSEGV, syscall.SIGBUS, syscall.SIGILL, syscall.SIGFPE, syscall.SIGABRT, syscall.SIGSYS, syscall.SIGTRAP}, s)
+	switch s {
+	case syscall.SIGSEGV, syscall.SIGBUS, syscall.SIGILL, syscall.SIGFPE, syscall.SIGTRAP, syscall.SIGABRT:
+		return true
+	}
+	return false
 }
 
 // bounded keeps the first max bytes and swallows the rest.

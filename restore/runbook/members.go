@@ -48,9 +48,13 @@ func (f Facts) systemd() (steps, back []Step) {
 	}, {
 		Title: "Stop etcd", On: f.names(), Commands: []string{"systemctl stop etcd"},
 	}}
+	waits := ""
+	if len(f.Members) > 1 {
+		waits = "The first waits for the second: --no-block lets the command return."
+	}
 	start := []Step{{
 		Title: "Start etcd", On: f.names(), Commands: []string{"systemctl start etcd --no-block"},
-		Until: "The first waits for the second: --no-block lets the command return.",
+		Until: waits,
 	}, f.check("CA-FILE", "CERT-FILE", "KEY-FILE"), {
 		Title: "Start the API servers", On: f.names(), Commands: []string{"systemctl start kube-apiserver"},
 		Until: "One node first; the others when `kubectl get nodes` shows what it should.",

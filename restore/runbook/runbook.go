@@ -127,7 +127,11 @@ func (f Facts) make() []Step {
 	for _, m := range f.Members {
 		all = append(all, Step{Title: "Restore member " + m.Name + ", which has to be reached at " + m.Host, On: []string{m.Name}, Commands: []string{f.Restore[m.Name]}})
 	}
-	all[len(all)-1].Until = "Every one prints the same HashKV and the same token. Where the plan says \"attention\", see to it before etcd starts."
+	last := &all[len(all)-1]
+	last.Until = "Where the plan says \"attention\", see to it before etcd starts."
+	if len(all) > 1 {
+		last.Until = "Every one prints the same HashKV and the same token. " + last.Until
+	}
 	return all
 }
 
