@@ -143,7 +143,7 @@ func checkShape(size int64, raw bool) error {
 	case size == 0:
 		return damaged("the file is empty")
 	case raw && HasDigest(size):
-		return damaged("the file of %d bytes ends with a SHA-256: it is a snapshot, not a raw database", size)
+		return damaged("the file of %d bytes has the size of a snapshot, whole pages and a SHA-256: it is one, or was cut short", size)
 	case raw && size%512 != 0:
 		return damaged("the file of %d bytes is no whole number of pages", size)
 	case !raw && size%512 == 0:

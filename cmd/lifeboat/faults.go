@@ -95,10 +95,7 @@ func (g *global) tellFaults(ctx context.Context, b *bucket, l catalog.Listing, e
 	if about == "" {
 		return
 	}
-	instead := "no other is proven: try another by its id (`lifeboat list`)"
-	if onlyBackup(l, e.ID) {
-		instead = "there is no other backup in the sinks that were named: take a new one if etcd still serves, or name another sink"
-	}
+	instead := "no other is proven: try another by its id, if `lifeboat list` shows one, and take a new one, if etcd still serves"
 	if v, _, err := l.Resolve("latest-verified", g.now()); err == nil && v.ID != e.ID {
 		if v.FindPayload(ctx, b.sinks); v.Lost() == "" {
 			instead = fmt.Sprintf("latest-verified is %s", v.ID)
@@ -109,11 +106,6 @@ func (g *global) tellFaults(ctx context.Context, b *bucket, l catalog.Listing, e
 		return
 	}
 	g.warnf("%s: %s; %s", e.ID, about, instead)
-}
-
-// onlyBackup tells that there is surely no other: nothing else is listed, and nothing was hidden, refused or out of reach.
-func onlyBackup(l catalog.Listing, id catalog.ID) bool {
-	return len(l.Problems) == 0 && !slices.ContainsFunc(l.Entries, func(other catalog.Entry) bool { return other.ID != id })
 }
 
 // many is how many problems of a kind are told one by one.

@@ -35,29 +35,6 @@ func TestManyFaultsAreOneLine(t *testing.T) {
 	}
 }
 
-// TestNoOtherBackupIsSaidOnlyWhereItIsSure: one that is hidden, unsigned or out of reach may be the one that helps.
-func TestNoOtherBackupIsSaidOnlyWhereItIsSure(t *testing.T) {
-	t.Parallel()
-	list := func(problems int, ids ...catalog.ID) (l catalog.Listing) {
-		for _, id := range ids {
-			l.Entries = append(l.Entries, catalog.Entry{Manifest: catalog.Manifest{ID: id}})
-		}
-		l.Problems = make([]*catalog.Problem, problems)
-		return l
-	}
-	for name, c := range map[string]struct {
-		of   catalog.Listing
-		only bool
-	}{
-		"alone": {list(0, "a"), true}, "hidden, and nothing else": {list(0), true}, "two": {list(0, "a", "b"), false},
-		"hidden beside another": {list(0, "b"), false}, "beside what cannot be used": {list(1, "a"), false},
-	} {
-		if onlyBackup(c.of, "a") != c.only {
-			t.Errorf("%s: %v", name, !c.only)
-		}
-	}
-}
-
 // TestAgesAreHonestWhateverTheClocksSay: a backup never looks younger because a clock was wrong.
 func TestAgesAreHonestWhateverTheClocksSay(t *testing.T) {
 	t.Parallel()

@@ -56,15 +56,16 @@ func Died(err error, log string) error {
 	return &Crash{why}
 }
 
-// lastWords finds in what a child wrote to stderr what Go says when it gives up, and whether that is of a signal from outside: of a person who wants to
-// see stacks, or of a sandbox. Other signals end a process without a word.
+// lastWords finds in what a child wrote to stderr what Go says first when it gives up, and whether that is of a signal from outside: of a person who wants
+// to see stacks, or of a sandbox. SIGHUP, SIGINT and SIGTERM end it without a word, and a fault that somebody sent looks like one of its own.
 func lastWords(log string) (line string, outside bool) {
 	for line := range strings.Lines(log) {
 		line = strings.TrimSpace(line)
 		switch about, text, _ := strings.Cut(line, ":"); {
 		case about == "SIGQUIT", about == "SIGABRT", about == "SIGSYS":
 			return line, true
-		case about == "panic", about == "fatal error", about == "runtime" && strings.HasPrefix(text, " goroutine stack exceeds"):
+		case about == "panic", about == "fatal error", about == "SIGSEGV", about == "SIGBUS", about == "SIGILL", about == "SIGFPE", about == "SIGTRAP",
+			about == "runtime" && (strings.HasPrefix(text, " goroutine stack exceeds") || strings.HasPrefix(text, " failed to create new OS thread")):
 			return line, false
 		}
 	}

@@ -27,6 +27,9 @@ func dies(_ context.Context, args []string, _ io.Reader, stdout, stderr io.Write
 	case "threads":
 		_, _ = io.WriteString(stderr, "runtime: failed to create new OS thread (have 5 already; errno=11)\nfatal error: newosproc\n")
 		return 2
+	case "fault": // with GOTRACEBACK=crash, which has every thread print its own
+		_, _ = io.WriteString(stderr, "SIGSEGV: segmentation violation\nPC=0x1\nSIGQUIT: quit\n")
+		return 2
 	case "stacks":
 		die(syscall.SIGQUIT)
 	case "sandbox":
@@ -48,7 +51,8 @@ func TestADeathIsBlamedOnWhatWasReadUnlessTheMachineDidIt(t *testing.T) {
 		"exit":    {true, "exit status 3"},
 		"killed":  {false, "is there enough memory?"},
 		"memory":  {false, "out of memory"},
-		"threads": {false, "newosproc"},
+		"fault":   {true, "SIGSEGV: segmentation violation"},
+		"threads": {false, "failed to create new OS thread"},
 		"stacks":  {false, "from outside (SIGQUIT"},
 		"sandbox": {false, "from outside (SIGSYS"},
 	} {
