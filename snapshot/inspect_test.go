@@ -184,7 +184,7 @@ func TestRawDatabaseNeedsToBeCalledOne(t *testing.T) {
 	if _, err := snapshot.Inspect(t.Context(), file(t, raw), snapshot.InspectOptions{}); !errors.Is(err, snapshot.ErrDamaged) || !strings.Contains(err.Error(), "raw database") {
 		t.Errorf("raw, taken for a snapshot: %v", err)
 	}
-	if _, err := snapshot.Inspect(t.Context(), file(t, path), snapshot.InspectOptions{Raw: true}); !errors.Is(err, snapshot.ErrDamaged) || !strings.Contains(err.Error(), "it is a snapshot") {
+	if _, err := snapshot.Inspect(t.Context(), file(t, path), snapshot.InspectOptions{Raw: true}); !errors.Is(err, snapshot.ErrDamaged) || !strings.Contains(err.Error(), "size of a snapshot") {
 		t.Errorf("a snapshot, taken for raw: %v", err)
 	}
 }
