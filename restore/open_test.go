@@ -137,6 +137,13 @@ func TestARawDatabaseIsRestoredOnlyWhenAskedFor(t *testing.T) {
 	if _, err := FromFile(t.Context(), path, true); !errors.As(err, &usage) || !strings.Contains(usage.Advice, "leave out --raw") {
 		t.Errorf("a snapshot passes for a raw database: %v", err)
 	}
+	odd := filepath.Join(t.TempDir(), "odd")
+	if err := os.WriteFile(odd, data[:len(data)-4096], 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := FromFile(t.Context(), odd, true); !errors.Is(err, snapshot.ErrDamaged) {
+		t.Errorf("what has a snapshot's size and not its digest is %v", err)
+	}
 	found, err := FromFile(t.Context(), raw, true)
 	if err != nil {
 		t.Fatal(err)

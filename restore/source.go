@@ -81,10 +81,11 @@ func FromFile(ctx context.Context, path string, raw bool) (Source, error) {
 	if err := notSealed(f, path); err != nil {
 		return Source{}, err
 	}
-	if raw && snapshot.HasDigest(st.Size()) {
-		return Source{}, &UsageError{
-			Reason: path + " has the size of a snapshot, whole pages and etcd's SHA-256, and not of a raw database",
-			Advice: "leave out --raw, and it is held to that SHA-256; if it is a raw database, it was cut short",
+	if raw && snapshot.HasDigest(st.Size()) { // or it is a raw database that was cut short
+		if _, err := snapshot.Inspect(ctx, f, snapshot.InspectOptions{}); err == nil {
+			return Source{}, &UsageError{Reason: path + " is a whole snapshot, with etcd's SHA-256 at its end, and no raw database", Advice: "leave out --raw"}
+		} else if !errors.Is(err, snapshot.ErrDamaged) {
+			return Source{}, err
 		}
 	}
 	info, err := snapshot.Inspect(ctx, f, snapshot.InspectOptions{Raw: raw})

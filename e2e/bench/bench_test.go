@@ -146,6 +146,7 @@ func TestDatabasesAreHeldToTheLimits(t *testing.T) {
 		"restore of three members, growth of main's memory from 0.25 GiB to 6 GiB: limit 10 MB, measured 0 MB: ok",
 		"backup to a directory, wall time per GiB at 6 GiB / at 2 GiB (of save 1.25): limit 1.15, measured 0.9524: ok",
 		"backup to a directory, wall time without read-back per GiB at 6 GiB / at 2 GiB (of save 1.25): limit 1.15, measured 1.2: MISSED",
+		"backup to a directory, wall time without read-back per GiB at 6 GiB / at 2 GiB, divided by that of save: limit 1.15, measured 0.96: ok",
 		"backup to a directory, Lifeboat's CPU per GiB at 6 GiB / at 2 GiB: limit 1.15, measured 1.1: ok",
 		"restore of three members, wall time per GiB at 6 GiB / at 2 GiB (of etcdutl 0.333): limit 1.15, measured 1.25: MISSED",
 		"restore of three members, Lifeboat's CPU per GiB at 6 GiB / at 2 GiB: limit 1.15, measured NaN: MISSED",
@@ -156,6 +157,10 @@ func TestDatabasesAreHeldToTheLimits(t *testing.T) {
 	unseen := measured(database{mib: 2048}, 2, []result{ran(9, 0, 50), ran(9, 0, 0)}, 8, 3)
 	if told := checkDatabases([]*outcome{unseen})[2].String(); told != "2 GiB, backup to a directory, memory of main: limit 150 MB, measured NaN MB: MISSED" {
 		t.Errorf("of memory that one run did not tell: %s", told)
+	}
+	slow := measured(database{mib: 6144}, 6, []result{ran(40, 4, 66)}, 24, 15)
+	if told := checkGrowth([]*outcome{two, slow})[4].String(); told != "backup to a directory, wall time without read-back per GiB at 6 GiB / at 2 GiB, divided by that of save: limit 1.15, measured 1.2: MISSED" {
+		t.Errorf("of a backup that grows more than a save: %s", told)
 	}
 	if got := checkGrowth([]*outcome{two, half}); got != nil {
 		t.Errorf("growth is told of one database: %v", got)

@@ -102,6 +102,7 @@ func checkGrowth(all []*outcome) (limits []limit) {
 		wall("wall time", result.wall)
 		if name == backupDir || name == backupMinIO { // which read back what they stored
 			wall("wall time without read-back", result.counted)
+			grows(fmt.Sprintf("wall time without read-back %s, divided by that of %s", sizes, larger.ways[rival].name), growth(0, result.counted)/growth(rival, result.counted))
 		}
 		grows("Lifeboat's CPU "+sizes, growth(0, func(r result) float64 { return r.CPU.Seconds() }))
 	}

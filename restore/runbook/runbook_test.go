@@ -47,7 +47,7 @@ func TestEveryRunbookStopsAPIServersFirstAndLooksBeforeItGoesOn(t *testing.T) {
 			if change < 0 || stop > change || at("Look at etcd") < change || at("remembers the past") < at("Look at etcd") || at("Back up") != len(b.Steps)-1 {
 				t.Errorf("%s: steps in a wrong order:\n%s", kind, text.String())
 			}
-			if others := len(names) > 1; !others && (strings.Contains(text.String(), "waits for the second") || strings.Contains(text.String(), "Every one prints")) {
+			if len(names) == 1 && (strings.Contains(text.String(), "waits for the second") || strings.Contains(text.String(), "Every one prints")) {
 				t.Errorf("%s: one member is told of others:\n%s", kind, text.String())
 			}
 			if len(b.Back) < 2 || !strings.Contains(text.String(), "Going back") || !strings.Contains(b.First, "quorum") {
